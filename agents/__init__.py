@@ -1,0 +1,1 @@
+"""What each Kafka topic is consumed for: orchestration only, the rules live in ``tables``."""

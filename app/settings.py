@@ -1,0 +1,163 @@
+"""Every setting of every process: one typed object, read once, from ``VITALSTREAM_*``.
+
+``Settings()`` reads the environment and a ``.env`` file in the working directory. The table in
+``docs/configuration.md`` is generated from the descriptions here (``vitalstream settings``).
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """All settings, validated. Secrets are :class:`~pydantic.SecretStr` and never print."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VITALSTREAM_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # Where things are
+    data_dir: Path = Field(Path("var"), description="Directory of everything that is kept on disk.")
+    host: str = Field("127.0.0.1", description="Address on which servers listen.")
+    port: Port = Field(8080, description="Port of the gateway: ingest, API and pages.")
+    clickhouse_port: Port = Field(8123, description="Port of the embedded ClickHouse (HTTP).")
+    kafka_port: Port = Field(9092, description="Port of the embedded Kafka broker.")
+    metrics_port: Port = Field(
+        9100, description="First port of worker and sink metrics (/metrics, /readyz); 0: none."
+    )
+    port_offset: int = Field(0, ge=0, le=50_000, description="Added to every port that is used.")
+
+    # Servers
+    kafka_bootstrap: str | None = Field(
+        None, description="host:port of a real Kafka; when unset an embedded broker is started."
+    )
+    kafka_replication: Positive = Field(
+        1, description="Replication factor of topics that are created (3 in production)."
+    )
+    partitions: Positive = Field(6, description="Partitions of every topic that is created.")
+    kafka_heap_mb: Positive = Field(512, description="Java heap of the embedded broker, in MiB.")
+    schema_registry_url: str | None = Field(
+        None, description="A Confluent schema registry; when unset the project's own ids are used."
+    )
+    clickhouse_url: str | None = Field(
+        None, description="http(s)://host:port of a real ClickHouse; when unset it is embedded."
+    )
+    clickhouse_database: str = Field("default", description="ClickHouse database of all tables.")
+    clickhouse_user: str = Field("writer", description="ClickHouse user of sink and migrations.")
+    clickhouse_password: SecretStr | None = Field(
+        None, description="Its password; the embedded server makes one in DATA_DIR/secrets."
+    )
+    clickhouse_reader: str = Field("default", description="ClickHouse user of pages and queries.")
+    clickhouse_reader_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    clickhouse_memory_mb: Positive = Field(
+        2048, description="Memory limit of the embedded ClickHouse, in MiB."
+    )
+    clickhouse_query_seconds: Seconds = Field(15, description="Longest run of a reader's query.")
+
+    # Authentication
+    auth_secret: SecretStr | None = Field(
+        None, description="HS256 key for tokens; when unset one is made in DATA_DIR/secrets."
+    )
+    auth_public_key: Path | None = Field(
+        None, description="PEM public key (RS256/ES256) of an external token issuer, instead."
+    )
+    auth_issuer: str = Field("vitalstream", description="Expected `iss` of tokens.")
+    auth_audience: str = Field("vitalstream", description="Expected `aud` of tokens.")
+    auth_demo_sign_in: bool = Field(
+        False, description="Sign in visitors from the loopback address without a token (demo)."
+    )
+
+    # Gateway
+    max_body_bytes: Positive = Field(8 << 20, description="Largest request body, after inflation.")
+    max_samples_per_upload: Positive = Field(100_000, description="Most samples in one upload.")
+    max_series_per_upload: Positive = Field(1_000, description="Most series in one upload.")
+    max_in_flight_uploads: Positive = Field(
+        2_000, description="Uploads that wait for the broker; beyond, 503 with Retry-After."
+    )
+    rate_limit_per_second: float = Field(
+        200, ge=0, description="Uploads a second of one token (bursts of ten times); 0: no limit."
+    )
+    coalesce_ms: float = Field(4, ge=0, le=1000, description="How long uploads wait for company.")
+    batch_max_samples: Positive = Field(
+        40_000, description="Samples after which a batch record is sent at once."
+    )
+    produce_timeout_seconds: Seconds = Field(
+        5, description="Longest wait for the broker's acknowledgement before a 503."
+    )
+    future_tolerance_seconds: Seconds = Field(
+        300, description="How far ahead of the gateway's clock a sample may be."
+    )
+    earliest_year: int = Field(1990, description="Samples before this year are bad_time.")
+    status_cache_uploads: Positive = Field(
+        100_000, description="Upload statuses that a gateway keeps in memory."
+    )
+
+    # Worker
+    worker_id: str = Field("0", description="Names a worker among several on one machine.")
+    worker_take: Positive = Field(256, description="Most batch records applied in one step.")
+    worker_within_seconds: Seconds = Field(
+        0.02, description="How long a step waits for more records; bounds the added delay."
+    )
+    live_horizon_seconds: Positive = Field(
+        900, description="How long a series keeps its instants; older data goes to backfill."
+    )
+    live_samples_max: Positive = Field(
+        4_096, description="Most instants that a series keeps, whatever the horizon."
+    )
+    default_time_zone: str = Field("UTC", description="Zone of users who have set none (IANA).")
+    dead_letter_ratio_max: float = Field(
+        0.5, gt=0, le=1, description="Share of dead letters beyond which the worker stops."
+    )
+    retry_attempts: Positive = Field(3, description="Retry tiers that are tried before the DLQ.")
+
+    # Sink
+    sink_max_rows: Positive = Field(100_000, description="Most rows in one ClickHouse insert.")
+    sink_within_seconds: Seconds = Field(1.0, description="Longest wait before an insert.")
+    sink_take: Positive = Field(400, description="Most records in one ClickHouse insert.")
+    retention_days: Positive = Field(
+        3650, description="How long samples stay in ClickHouse (TTL of the samples table)."
+    )
+
+    # Live pages
+    live_ring_frames: Positive = Field(
+        2_000, description="Frames a person's channel keeps for subscribers that reconnect."
+    )
+    live_ring_seconds: Seconds = Field(120, description="How long frames stay in the rings.")
+    live_queue_bytes: Positive = Field(
+        1 << 20, description="Bytes queued to one slow browser before it is closed."
+    )
+    live_subscriptions_max: Positive = Field(50, description="Subscriptions of one connection.")
+    live_connections_max: Positive = Field(1_000, description="Live connections of one gateway.")
+
+    # Observability
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: str = Field("json", pattern="^(json|console)$", description="json or console.")
+
+    @model_validator(mode="after")
+    def _one_key_of_authentication(self) -> "Settings":
+        if self.auth_secret is not None and self.auth_public_key is not None:
+            raise ValueError("set VITALSTREAM_AUTH_SECRET or VITALSTREAM_AUTH_PUBLIC_KEY, not both")
+        return self
+
+    @cached_property
+    def bootstrap(self) -> str:
+        """``host:port`` of the Kafka broker in use, embedded or not."""
+        return self.kafka_bootstrap or f"{self.host}:{self.kafka_port + self.port_offset}"
+
+    @cached_property
+    def clickhouse(self) -> str:
+        """Base URL of the ClickHouse HTTP interface in use, embedded or not."""
+        port = self.clickhouse_port + self.port_offset
+        return self.clickhouse_url or f"http://{self.host}:{port}"
+
+    @cached_property
+    def gateway(self) -> str:
+        """Base URL of this instance's gateway."""
+        return f"http://{self.host}:{self.port + self.port_offset}"

@@ -1,0 +1,1 @@
+"""The data contract: Avro schemas, topics, codecs and the metric catalogue."""
