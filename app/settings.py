@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     kafka_replication: Positive = Field(
         1, description="Replication factor of topics that are created (3 in production)."
     )
+    topic_prefix: str = Field(
+        "", pattern="^[A-Za-z0-9._-]*$", description="Put before the name of every topic and group."
+    )
     partitions: Positive = Field(6, description="Partitions of every topic that is created.")
     kafka_heap_mb: Positive = Field(512, description="Java heap of the embedded broker, in MiB.")
     schema_registry_url: str | None = Field(
@@ -145,6 +148,10 @@ class Settings(BaseSettings):
         if self.auth_secret is not None and self.auth_public_key is not None:
             raise ValueError("set VITALSTREAM_AUTH_SECRET or VITALSTREAM_AUTH_PUBLIC_KEY, not both")
         return self
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic or consumer group of this deployment."""
+        return self.topic_prefix + name
 
     @cached_property
     def bootstrap(self) -> str:
