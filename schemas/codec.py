@@ -18,7 +18,7 @@ class SchemaIds(Protocol):
     def id_of(self, subject: str) -> int:
         """Return the id under which the newest version of a subject is written."""
 
-    def schema_of(self, schema_id: int) -> Any:
+    def schema_of(self, schema_id: int) -> dict[str, Any]:
         """Return the parsed schema with an id, or raise UnknownSchemaError."""
 
 
@@ -29,7 +29,7 @@ class LocalIds:
         """Return the id of the newest version of a subject."""
         return registry.latest(subject).schema_id
 
-    def schema_of(self, schema_id: int) -> Any:
+    def schema_of(self, schema_id: int) -> dict[str, Any]:
         """Return the parsed schema with an id of the project's own."""
         return registry.by_id(schema_id).parsed
 
@@ -75,8 +75,8 @@ class Codec:
         if magic != 0:
             raise DecodeError(f"the first byte is {magic:#04x}, not the wire format's 0x00")
         writer = self._ids.schema_of(schema_id)
-        name = writer.get("name", "") if isinstance(writer, dict) else ""
         reader = registry.latest(subject).parsed
+        name = writer.get("name")
         if name != reader["name"]:
             raise UnknownSchemaError(f"schema id {schema_id} is {name}, not {reader['name']}")
         buffer = BytesIO(data)

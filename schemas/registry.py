@@ -8,7 +8,7 @@ a schema registry, and the gateway serves them under the registry's read API.
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 import orjson
@@ -26,7 +26,7 @@ class Schema:
     version: int
     schema_id: int
     text: str
-    parsed: Any
+    parsed: dict[str, Any]
 
 
 @cache
@@ -37,7 +37,9 @@ def _schemas() -> dict[tuple[str, int], Schema]:
         for version, schema_id in versions.items():
             text = (_HERE / "avsc" / subject / f"v{version}.avsc").read_text()
             # Each version is parsed with named types of its own, so that versions do not mix.
-            parsed = fastavro.parse_schema(orjson.loads(text), named_schemas={})
+            parsed = cast(
+                "dict[str, Any]", fastavro.parse_schema(orjson.loads(text), named_schemas={})
+            )
             schemas[subject, int(version)] = Schema(subject, int(version), schema_id, text, parsed)
     return schemas
 

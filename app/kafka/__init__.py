@@ -1,0 +1,1 @@
+"""Kafka: clients with safe settings, topic administration and the Faust application."""
