@@ -15,10 +15,10 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 
 
-class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
+class SeekSafeConsumer(driver.Consumer):
     """A consumer that is either delivering a fetched batch or rewinding, never both."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own signature
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own
         super().__init__(*args, **kwargs)
         self._delivery = asyncio.Lock()
         self._deliverer: asyncio.Task[Any] | None = None
@@ -29,8 +29,8 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
         # Waiting for the flow with the lock held would keep a rewind waiting: the flow only
         # resumes after it.
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
-        if self._rewinds_wanted:
+            await self.wait(self.can_resume_flow.wait())
+        if self._rewind_wanted():
             await asyncio.sleep(0.01)
             return
         async with self._delivery:
@@ -39,13 +39,16 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
             self._deliverer = asyncio.current_task()
             try:
                 async for item in super().getmany(timeout):
-                    if self._rewinds_wanted:
+                    if self._rewind_wanted():
                         break
                     yield item
-                    if self._rewinds_wanted:
+                    if self._rewind_wanted():
                         break
             finally:
                 self._deliverer = None
+
+    def _rewind_wanted(self) -> bool:
+        return self._rewinds_wanted > 0
 
     async def perform_seek(self) -> None:
         """Rewind all source partitions to their committed offsets."""
@@ -62,7 +65,7 @@ class SeekSafeConsumer(driver.Consumer):  # type: ignore[misc]
             self._rewinds_wanted -= 1
 
 
-class SeekSafeTransport(driver.Transport):  # type: ignore[misc]
+class SeekSafeTransport(driver.Transport):
     """Faust's aiokafka transport with :class:`SeekSafeConsumer`."""
 
     Consumer = SeekSafeConsumer
