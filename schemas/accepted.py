@@ -1,7 +1,7 @@
 """Accepted batches: the records of topic ``samples``, from the worker to the sink."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from schemas.codec import Codec
 from schemas.columns import I8, I32, I64, Int8, Int32, Int64, check_codes, unpack
 
 SUBJECT = "accepted_batch"
-_TYPES = {
+_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "set_aside": I32,
     "late_user": I32,
     "late_metric": I32,

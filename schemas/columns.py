@@ -1,6 +1,7 @@
 """Packed little-endian columns: how samples travel inside Avro ``bytes``."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,16 @@ Float64 = NDArray[np.float64]
 Uuids = NDArray[np.void]
 """A column of UUIDs: dtype ``V16``, big-endian as RFC 9562 writes them."""
 
-I8, I32, I64, U64, F64 = (np.dtype(code) for code in ("<i1", "<i4", "<i8", "<u8", "<f8"))
-UUID = np.dtype("V16")
+I8: Final[np.dtype[np.int8]] = np.dtype("<i1")
+I32: Final[np.dtype[np.int32]] = np.dtype("<i4")
+I64: Final[np.dtype[np.int64]] = np.dtype("<i8")
+U64: Final[np.dtype[np.uint64]] = np.dtype("<u8")
+F64: Final[np.dtype[np.float64]] = np.dtype("<f8")
+UUID: Final[np.dtype[np.void]] = np.dtype("V16")
+Item = TypeVar("Item", bound=np.generic)
 
 
-def unpack(data: bytes, dtype: np.dtype[np.generic], name: str) -> NDArray[np.generic]:
+def unpack(data: bytes, dtype: np.dtype[Item], name: str) -> NDArray[Item]:
     """Read a packed column without copying it.
 
     Parameters
@@ -41,7 +47,7 @@ def unpack(data: bytes, dtype: np.dtype[np.generic], name: str) -> NDArray[np.ge
     return np.frombuffer(data, dtype=dtype)
 
 
-def pack(values: NDArray[np.generic] | Sequence[int | float], dtype: np.dtype[np.generic]) -> bytes:
+def pack(values: NDArray[Any] | Sequence[int | float], dtype: np.dtype[Any]) -> bytes:
     """Write a column as packed little-endian bytes."""
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
 

@@ -12,7 +12,7 @@ from schemas.columns import I32, I64, UUID, Int32, Int64, Uuids, check_codes, un
 SUBJECT = "upload_status"
 Stage = Literal["received", "processed", "stored", "retrying", "failed"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
-_TYPES = {
+_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "upload_ids": UUID,
     "upload_user": I32,
     "received_ms": I64,

@@ -28,7 +28,7 @@ DAY: Final = 2
 SIZE_NAMES: Final = ("1m", "1h", "1d")
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
-_TYPES = {
+_TYPES: Final[dict[str, np.dtype[Any]]] = {
     "user": I32,
     "metric": I32,
     "size": I8,

@@ -63,7 +63,8 @@ def create_topics(settings: Settings) -> list[str]:
         )
         for topic in missing
     ]
-    for name, future in admin(settings).create_topics(new, operation_timeout=_TIMEOUT).items():
+    client = admin(settings)  # kept: its futures fail once it is collected
+    for name, future in client.create_topics(new, operation_timeout=_TIMEOUT).items():
         _wait_created(name, future)
     return [topic.name for topic in missing]
 

@@ -5,9 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import faust
 import structlog
+from faust.tables.manager import TableManager
 
 from app.errors import VitalstreamError
 from app.kafka.seek_safe import SeekSafeTransport
@@ -60,6 +62,14 @@ def make_faust_app(settings: Settings, name: str) -> faust.App:
     )
     app.transport = SeekSafeTransport(app.conf.broker_consumer, app)
     return app
+
+
+def streaming(app: faust.App) -> bool:
+    """Return whether an application has its partitions and its state, and takes records."""
+    if not app.started:
+        return False
+    recovery = cast("TableManager", app.tables).recovery
+    return bool(recovery.completed.is_set()) and not app.rebalancing
 
 
 def run_faust_app(

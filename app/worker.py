@@ -1,0 +1,122 @@
+"""The worker process: the Faust application that applies uploads to people's states."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+from agents.retries import RetryForwarder
+from agents.step import Counts
+from agents.uploads import UploadsAgent
+from app.kafka.clients import ConfirmedProducer
+from app.kafka.compacted import CompactedReader
+from app.kafka.faust_app import make_faust_app, run_faust_app, streaming
+from app.logs import configure
+from app.metrics import WorkerMetrics, new_registry
+from app.ops_server import OpsServer
+from app.settings import Settings
+from schemas.catalogue import catalogue
+from schemas.codec import Codec
+from schemas.topics import USER_SETTINGS, WORKER
+from tables.days import Calendar, zone
+
+CONFIRM_SECONDS = 60.0
+"""How long a step waits for the broker before the worker gives up and is started again."""
+
+
+class Calendars:
+    """The days of all people who have set a time zone, from topic ``user-settings``."""
+
+    def __init__(self, settings: Settings, codec: Codec) -> None:
+        zone(settings.default_time_zone)  # a name that does not exist stops the start
+        self._default = Calendar.of_zone(settings.default_time_zone)
+        self._codec = codec
+        self._known: dict[str, Calendar] = {}
+        self.reader = CompactedReader(settings, USER_SETTINGS, self._take)
+
+    def of(self, user_id: str) -> Calendar:
+        """Return a person's days."""
+        return self._known.get(user_id, self._default)
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
+        user_id = key.decode()
+        if value is None:
+            self._known.pop(user_id, None)
+            return
+        zones = self._codec.decode("user_settings", value)["zones"]
+        history = [(one["since_ms"], one["zone"]) for one in zones]
+        if history:
+            for _, name in history:
+                zone(name)
+            self._known[user_id] = Calendar.of_history(history)
+
+
+class Worker:
+    """A worker: its agents, its metrics and what runs beside them."""
+
+    def __init__(self, settings: Settings) -> None:
+        codec = Codec()
+        registry = new_registry()
+        self._settings = settings
+        self._metrics = WorkerMetrics(registry)
+        self._calendars = Calendars(settings, codec)
+        self._retries = RetryForwarder(settings, self._metrics.forwarded)
+        self._producer: ConfirmedProducer | None = None
+        self.app = make_faust_app(settings, WORKER)
+        self._agent = UploadsAgent(
+            self.app,
+            settings,
+            metrics=catalogue(),
+            codec=codec,
+            calendar_of=self._calendars.of,
+            producer=self._confirmed,
+            on_step=self._note,
+        )
+        self._ops = OpsServer(
+            settings.metrics_port, registry, self._ready, host=settings.host
+        )
+
+    async def start(self) -> None:
+        """Start what the agents need: it runs before the first record is taken."""
+        self._producer = ConfirmedProducer(self._settings, delivery_seconds=CONFIRM_SECONDS)
+        await self._ops.start()
+        self._calendars.reader.start()
+        await asyncio.to_thread(self._calendars.reader.caught_up.wait, 60)
+        self._retries.start()
+
+    async def stop(self) -> None:
+        """Stop what was started."""
+        await asyncio.to_thread(self._retries.stop)
+        await asyncio.to_thread(self._calendars.reader.stop)
+        await self._confirmed().close(1)
+        await self._ops.stop()
+
+    def _confirmed(self) -> ConfirmedProducer:
+        assert self._producer is not None, "the producer starts before the agents"  # noqa: S101
+        return self._producer
+
+    def _ready(self) -> tuple[bool, dict[str, Any]]:
+        checks = {
+            "user_settings_read": self._calendars.reader.caught_up.is_set(),
+            "streaming": streaming(self.app),
+        }
+        return all(checks.values()), checks
+
+    def _note(self, counts: Counts, seconds: float) -> None:
+        self._metrics.step(asdict(counts), seconds)
+        self._metrics.state_keys.set(len(self._agent.table))
+        self._metrics.expired_records.set(self._agent.guard.expired)
+
+
+def serve(settings: Settings) -> None:
+    """Run a worker until it is told to stop.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting is wrong.
+    VitalstreamError
+        If the worker crashed; nothing unfinished has been acknowledged.
+    """
+    configure(settings, f"worker-{settings.worker_id}")
+    worker = Worker(settings)
+    run_faust_app(worker.app, before=worker.start, after=worker.stop)
