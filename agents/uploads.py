@@ -179,6 +179,7 @@ class UploadsAgent:
         self.guard.forget()
 
     async def _tick(self) -> None:
+        self._alive = time.monotonic()
         while True:
             try:
                 self._refuse_if_suspended()

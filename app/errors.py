@@ -4,6 +4,7 @@
 
     VitalstreamError
     ├── ConfigurationError          a setting is missing, malformed or contradictory
+    ├── MigrationError              the database's history differs from the program's
     ├── StartupError                a process of the product could not be started
     │   ├── PortInUseError          somebody else listens there
     │   ├── DataDirectoryInUseError another instance owns the data directory
@@ -11,11 +12,15 @@
     ├── DataError                   the input is wrong, and will be wrong again
     │   ├── DecodeError             bytes that are not the record that they claim to be
     │   ├── UnknownSchemaError      an Avro schema id that no registry knows
-    │   └── ValidationError         decodes, but breaks the data contract
+    │   ├── ValidationError         decodes, but breaks the data contract
+    │   ├── QueryError              ClickHouse refused a statement; carries its code
+    │   └── RecordingError          a file to replay cannot be read; names file and line
     ├── UnavailableError            a server is away; the same call may succeed later
     │   ├── KafkaUnavailableError
     │   ├── ClickHouseUnavailableError
     │   └── RegistryUnavailableError
+    ├── AuthenticationError         no token, or one that does not hold
+    ├── PermissionDeniedError       the token does not cover what was asked
     ├── OverloadedError             a bound on memory was reached; try again
     └── InvariantError              a promise would be broken: stop without acknowledging
         └── OffsetGapError          records of a source partition were skipped
@@ -35,6 +40,10 @@ class VitalstreamError(Exception):
 
 class ConfigurationError(VitalstreamError):
     """A setting is missing, malformed or contradictory; the message names its key."""
+
+
+class MigrationError(VitalstreamError):
+    """The migrations of a database are not those of the program; nothing was changed."""
 
 
 class StartupError(VitalstreamError):
@@ -69,6 +78,29 @@ class ValidationError(DataError):
     """The record decodes, but breaks the data contract."""
 
 
+class QueryError(DataError):
+    """ClickHouse refused or failed a statement.
+
+    Parameters
+    ----------
+    code
+        ClickHouse's error code, such as 60.
+    name
+        Its name, such as ``UNKNOWN_TABLE``.
+    message
+        What is wrong, without code and name.
+    """
+
+    def __init__(self, code: int, name: str, message: str) -> None:
+        super().__init__(f"Code: {code}. DB::Exception: {message} ({name})")
+        self.code = code
+        self.name = name
+
+
+class RecordingError(DataError):
+    """A file to replay cannot be read, or holds a malformed line; names file and line."""
+
+
 class UnavailableError(VitalstreamError):
     """A server that is needed is away; the same call may succeed later."""
 
@@ -85,6 +117,14 @@ class ClickHouseUnavailableError(UnavailableError):
 
 class RegistryUnavailableError(UnavailableError):
     """The schema registry did not answer."""
+
+
+class AuthenticationError(VitalstreamError):
+    """There is no token, or it is malformed, expired, or signed by somebody else."""
+
+
+class PermissionDeniedError(VitalstreamError):
+    """The token holds, but its role or its users do not cover what was asked."""
 
 
 class OverloadedError(VitalstreamError):

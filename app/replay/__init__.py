@@ -1,0 +1,1 @@
+"""Replay of recordings: reading them, and the bundled ones of real people."""
