@@ -1,0 +1,1 @@
+"""The whole system, as ``vitalstream up`` runs it, under the faults that an operator meets."""
