@@ -1,0 +1,1 @@
+"""The test suite: the product's promises against real servers, its rules as functions."""
