@@ -14,6 +14,7 @@
     │   ├── UnknownSchemaError      an Avro schema id that no registry knows
     │   ├── ValidationError         decodes, but breaks the data contract
     │   ├── QueryError              ClickHouse refused a statement; carries its code
+    │   ├── DeadLetterError         there is no dead letter at that place
     │   └── RecordingError          a file to replay cannot be read; names file and line
     ├── UnavailableError            a server is away; the same call may succeed later
     │   ├── KafkaUnavailableError
@@ -95,6 +96,11 @@ class QueryError(DataError):
         super().__init__(f"Code: {code}. DB::Exception: {message} ({name})")
         self.code = code
         self.name = name
+        self.message = message
+
+
+class DeadLetterError(DataError):
+    """There is no dead letter at the place that was named."""
 
 
 class RecordingError(DataError):

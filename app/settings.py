@@ -24,7 +24,10 @@ class Settings(BaseSettings):
     )
 
     # Where things are
-    data_dir: Path = Field(Path("var"), description="Directory of everything that is kept on disk.")
+    data_dir: Path = Field(
+        Path(__file__).parents[1] / "var",
+        description="Directory of everything that is kept on disk.",
+    )
     host: str = Field("127.0.0.1", description="Address on which servers listen.")
     port: Port = Field(8080, description="Port of the gateway: ingest, API and pages.")
     clickhouse_port: Port = Field(8123, description="Port of the embedded ClickHouse (HTTP).")
@@ -46,6 +49,9 @@ class Settings(BaseSettings):
     )
     partitions: Positive = Field(6, description="Partitions of every topic that is created.")
     kafka_heap_mb: Positive = Field(512, description="Java heap of the embedded broker, in MiB.")
+    java: Path | None = Field(
+        None, description="Java >= 17 for the embedded broker; when unset the pinned one is used."
+    )
     schema_registry_url: str | None = Field(
         None, description="A Confluent schema registry; when unset the project's own ids are used."
     )
@@ -84,6 +90,15 @@ class Settings(BaseSettings):
     max_in_flight_uploads: Positive = Field(
         2_000, description="Uploads that wait for the broker; beyond, 503 with Retry-After."
     )
+    max_in_flight_samples: Positive = Field(
+        2_000_000, description="Samples that wait for the broker; beyond, 503 with Retry-After."
+    )
+    max_bodies_bytes: Positive = Field(
+        256 << 20, description="Request bodies held in memory at once; beyond, 503."
+    )
+    stream_window: Positive = Field(
+        64, description="Unacknowledged uploads of one WebSocket before it is read no further."
+    )
     rate_limit_per_second: float = Field(
         200, ge=0, description="Uploads a second of one token (bursts of ten times); 0: no limit."
     )
@@ -114,10 +129,10 @@ class Settings(BaseSettings):
     live_samples_max: Positive = Field(
         4_096, description="Most instants that a series keeps, whatever the horizon."
     )
-    default_time_zone: str = Field("UTC", description="Zone of users who have set none (IANA).")
-    dead_letter_ratio_max: float = Field(
-        0.5, gt=0, le=1, description="Share of dead letters beyond which the worker stops."
+    state_cache_people: Positive = Field(
+        20_000, description="People whose state a worker keeps unpacked; others cost an unpacking."
     )
+    default_time_zone: str = Field("UTC", description="Zone of users who have set none (IANA).")
     retry_attempts: Positive = Field(3, description="Retry tiers that are tried before the DLQ.")
 
     # Sink
@@ -129,15 +144,30 @@ class Settings(BaseSettings):
     )
 
     # Live pages
-    live_ring_frames: Positive = Field(
-        2_000, description="Frames a person's channel keeps for subscribers that reconnect."
+    live_ring_seconds: Seconds = Field(
+        120, description="How long live records are kept for browsers that reconnect."
     )
-    live_ring_seconds: Seconds = Field(120, description="How long frames stay in the rings.")
-    live_queue_bytes: Positive = Field(
-        1 << 20, description="Bytes queued to one slow browser before it is closed."
+    live_ring_records: Positive = Field(
+        20_000, description="Live records kept of each partition of a topic, at most."
     )
+    live_ring_bytes: Positive = Field(
+        256 << 20, description="Live records kept by a gateway, at most, in bytes."
+    )
+    live_people_max: Positive = Field(
+        20_000, description="People whose latest values a gateway keeps in memory."
+    )
+    live_points_max: Positive = Field(
+        20_000, description="Most samples in one live message; a browser reads the rest as history."
+    )
+    live_slow_seconds: Seconds = Field(
+        5, description="How long a browser may take to accept a message before it is closed."
+    )
+    live_ping_seconds: Seconds = Field(25, description="How often live connections are probed.")
     live_subscriptions_max: Positive = Field(50, description="Subscriptions of one connection.")
     live_connections_max: Positive = Field(1_000, description="Live connections of one gateway.")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="Origins of pages other than the gateway's own that may connect (JSON)."
+    )
 
     # Observability
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

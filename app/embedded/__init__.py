@@ -1,0 +1,1 @@
+"""The embedded servers: a real Kafka broker and a ClickHouse, each a process of its own."""
