@@ -1,5 +1,6 @@
 """How every topic is stored: taken together, decoded one by one, inserted, then acknowledged."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from app.sink.records import Decoded, Record
 from app.sink.store import Store
 from schemas import statuses
 from schemas.codec import Codec
+from schemas.statuses import StatusBatch
 from schemas.topics import UPLOAD_STATUS
 
 _log = structlog.get_logger(__name__)
@@ -121,19 +123,23 @@ class StoreAgent:
             return unstorable(record, error, self._parts.codec)
 
     async def _tell(self, group: Sequence[Decoded], refused: Sequence[Decoded]) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        for one in group:
-            status = one.stored
-            if status is None:
-                continue
-            if one in refused:
-                status = replace(status, stage="failed", reason="refused by the database")
-            value = statuses.encode(status, self._parts.codec)
-            await self._parts.producer().send(
-                UPLOAD_STATUS, value, key=status.key, partition=one.record.partition
+        apart = {id(one) for one in refused}
+        await asyncio.gather(
+            *(
+                self._tell_one(one.record.partition, one.stored, refused=id(one) in apart)
+                for one in group
+                if one.stored is not None
             )
-            for received_ms in status.received_ms.tolist():
-                self._parts.metrics.store_delay_seconds.observe((now_ms - received_ms) / 1000)
+        )
+
+    async def _tell_one(self, partition: int, status: StatusBatch, *, refused: bool) -> None:
+        if refused:
+            status = replace(status, stage="failed", reason="refused by the database")
+        value = statuses.encode(status, self._parts.codec)
+        await self._parts.producer().send(UPLOAD_STATUS, value, key=status.key, partition=partition)
+        now_ms = time.time_ns() // 1_000_000
+        for received_ms in status.received_ms.tolist():
+            self._parts.metrics.store_delay_seconds.observe((now_ms - received_ms) / 1000)
 
 
 def _record(event: faust.EventT[bytes], topic: str) -> Record:

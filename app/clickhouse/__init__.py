@@ -1,0 +1,1 @@
+"""ClickHouse: connections, migrations and the queries of pages and commands."""

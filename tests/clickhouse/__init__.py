@@ -1,0 +1,1 @@
+"""Tests of the tables, the views and the queries."""
