@@ -10,6 +10,7 @@ from agents.uploads import UploadsAgent
 from app.kafka.clients import ConfirmedProducer
 from app.kafka.compacted import CompactedReader
 from app.kafka.faust_app import make_faust_app, run_faust_app, streaming
+from app.kafka.schema_ids import codec_for
 from app.logs import configure
 from app.metrics import WorkerMetrics, new_registry
 from app.ops_server import OpsServer
@@ -54,7 +55,7 @@ class Worker:
     """A worker: its agents, its metrics and what runs beside them."""
 
     def __init__(self, settings: Settings) -> None:
-        codec = Codec()
+        codec = codec_for(settings)
         registry = new_registry()
         self._settings = settings
         self._metrics = WorkerMetrics(registry)
