@@ -18,10 +18,9 @@ from agents.failures import NOT_BEFORE
 from app.errors import InvariantError, KafkaUnavailableError
 from app.kafka.clients import consumer_config, producer_config
 from app.settings import Settings
-from schemas.topics import RETRY_TIERS, UPLOADS
+from schemas.topics import RETRIES, RETRY_TIERS, UPLOADS
 
 _log = structlog.get_logger(__name__)
-GROUP = "vitalstream-retries"
 
 
 class RetryForwarder:
@@ -57,7 +56,7 @@ class RetryForwarder:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            consumer = Consumer(consumer_config(self._settings, GROUP))
+            consumer = Consumer(consumer_config(self._settings, RETRIES))
             producer = Producer(producer_config(self._settings, delivery_seconds=30))
             try:
                 consumer.subscribe(list(self._tiers), on_assign=self._start_afresh)

@@ -21,13 +21,21 @@ from app.kafka.guard import Arrival, OffsetGuard
 from app.settings import Settings
 from schemas.catalogue import Metric
 from schemas.codec import Codec
-from schemas.topics import ALERTS, SAMPLES, STATE_CHANGELOG, UPLOAD_STATUS, UPLOADS, WINDOWS
+from schemas.topics import (
+    ALERTS,
+    SAMPLES,
+    STATE_CHANGELOG,
+    UPLOAD_STATUS,
+    UPLOADS,
+    WINDOWS,
+    WORKER,
+)
 from tables.binding import StateTable, mark_key, pack_mark
 from tables.days import Calendar
 from tables.people import Person
 from tables.series import Limits
 
-SUSPENDED_SECONDS = 5.0
+SUSPENDED_SECONDS = 10.0
 """A process that stood still for longer may have lost its partitions: it must not write."""
 
 
@@ -73,7 +81,7 @@ class UploadsAgent:
         self.table = StateTable(
             app, codec, partitions=settings.partitions, cached=settings.state_cache_people
         )
-        self.guard = OffsetGuard(settings, app.conf.id, marked=self.table.mark)
+        self.guard = OffsetGuard(settings, WORKER, marked=self.table.mark)
         self._alive = time.monotonic()
         topic = app.topic(
             settings.topic(UPLOADS), key_serializer="raw", value_serializer="raw",

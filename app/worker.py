@@ -72,9 +72,7 @@ class Worker:
             producer=self._confirmed,
             on_step=self._note,
         )
-        self._ops = OpsServer(
-            settings.metrics_port, registry, self._ready, host=settings.host
-        )
+        self._ops = OpsServer(settings.metrics_port, registry, self._ready, host=settings.host)
 
     async def start(self) -> None:
         """Start what the agents need: it runs before the first record is taken."""

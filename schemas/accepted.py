@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 
 from schemas.codec import Codec
-from schemas.columns import I8, I32, I64, Int8, Int32, Int64, check_codes, unpack
+from schemas.columns import I8, I32, I64, Int8, Int32, Int64, check_codes, same_length, unpack
+from schemas.windows import SIZE_NAMES
 
 SUBJECT = "accepted_batch"
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
@@ -80,7 +81,9 @@ def decode(data: bytes, codec: Codec) -> AcceptedBatch:
     record = codec.decode(SUBJECT, data)
     for name, dtype in _TYPES.items():
         record[name] = unpack(record[name], dtype, name)
+    same_length(record, [name for name in _TYPES if name != "set_aside"])
     accepted = AcceptedBatch(**record)
     check_codes(accepted.late_user, len(accepted.users), "late_user")
     check_codes(accepted.late_metric, len(accepted.metrics), "late_metric")
+    check_codes(accepted.late_size, len(SIZE_NAMES), "late_size")
     return accepted

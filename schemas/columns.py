@@ -1,6 +1,6 @@
 """Packed little-endian columns: how samples travel inside Avro ``bytes``."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -52,7 +52,20 @@ def pack(values: NDArray[Any] | Sequence[int | float], dtype: np.dtype[Any]) -> 
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
 
 
-def check_codes(codes: Int32, size: int, name: str) -> None:
+def same_length(columns: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that columns have one length.
+
+    Raises
+    ------
+    DecodeError
+        If they have not.
+    """
+    lengths = {name: len(columns[name]) for name in names}
+    if len(set(lengths.values())) > 1:
+        raise DecodeError(f"columns differ in length: {lengths}")
+
+
+def check_codes(codes: Int32 | Int8, size: int, name: str) -> None:
     """Check that every code of a column points into its dictionary of ``size`` entries.
 
     Raises

@@ -5,9 +5,8 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from app.errors import DecodeError
 from schemas.codec import Codec
-from schemas.columns import I32, I64, UUID, Int32, Int64, Uuids, check_codes, unpack
+from schemas.columns import I32, I64, UUID, Int32, Int64, Uuids, check_codes, same_length, unpack
 
 SUBJECT = "upload_status"
 Stage = Literal["received", "processed", "stored", "retrying", "failed"]
@@ -69,8 +68,7 @@ def decode(data: bytes, codec: Codec) -> StatusBatch:
     record = codec.decode(SUBJECT, data)
     for name, dtype in _TYPES.items():
         record[name] = unpack(record[name], dtype, name)
+    same_length(record, _TYPES)
     status = StatusBatch(**record)
-    if len({len(getattr(status, name)) for name in _TYPES}) != 1:
-        raise DecodeError("the columns of a status batch differ in length")
     check_codes(status.upload_user, len(status.users), "upload_user")
     return status

@@ -20,6 +20,7 @@ USER_SETTINGS: Final = "user-settings"
 
 WORKER: Final = "vitalstream-worker"
 SINK: Final = "vitalstream-sink"
+RETRIES: Final = "vitalstream-retries"
 STATE_TABLE: Final = "user-state"
 STATE_CHANGELOG: Final = f"{WORKER}-{STATE_TABLE}-changelog"
 

@@ -18,6 +18,7 @@ from schemas.columns import (
     Int64,
     UInt64,
     check_codes,
+    same_length,
     unpack,
 )
 
@@ -100,7 +101,9 @@ def decode(data: bytes, codec: Codec) -> WindowBatch:
     record = codec.decode(SUBJECT, data)
     for name, dtype in _TYPES.items():
         record[name] = unpack(record[name], dtype, name)
+    same_length(record, _TYPES)
     batch = WindowBatch(**record)
     check_codes(batch.user, len(batch.users), "user")
     check_codes(batch.metric, len(batch.metrics), "metric")
+    check_codes(batch.size, len(SIZE_NAMES), "size")
     return batch

@@ -231,7 +231,7 @@ class EmbeddedKafka:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A format that was interrupted left files, but not the last one: run it again over them.
         formatted = subprocess.run(
-            [*command, *_FORMAT, "-t", cluster, "-c", str(self._server_properties)],
+            [*command, *_FORMAT, f"--cluster-id={cluster}", "-c", str(self._server_properties)],
             capture_output=True,
             text=True,
             check=False,

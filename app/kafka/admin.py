@@ -124,12 +124,13 @@ def _configs(settings: Settings, names: list[str]) -> dict[str, dict[str, str]]:
     resources = {ConfigResource(ResourceType.TOPIC, settings.topic(name)): name for name in names}
     if not resources:
         return {}
+    client = admin(settings)  # kept: its futures fail once it is collected
     try:
         return {
             resources[resource]: {
                 key: entry.value for key, entry in future.result(_TIMEOUT).items()
             }
-            for resource, future in admin(settings).describe_configs(list(resources)).items()
+            for resource, future in client.describe_configs(list(resources)).items()
         }
     except KafkaException as error:
         raise KafkaUnavailableError(f"no answer from Kafka at {settings.bootstrap}") from error

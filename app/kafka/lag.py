@@ -14,10 +14,9 @@ from app.kafka.clients import consumer_config
 from app.settings import Settings
 from schemas import topics
 
-RETRIES: Final = "vitalstream-retries"
 GROUPS: Final = {
     topics.WORKER: (topics.UPLOADS,),
-    RETRIES: tuple(topics.RETRY_TIERS),
+    topics.RETRIES: tuple(topics.RETRY_TIERS),
     topics.SINK: (
         topics.SAMPLES,
         topics.WINDOWS,

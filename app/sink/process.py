@@ -56,7 +56,7 @@ class Sink:
         for agent in _AGENTS:
             agent.declare(parts)
         self.app.on_rebalance_complete.connect(self._forget)
-        self._ops = OpsServer(settings.metrics_port, registry, self._ready)
+        self._ops = OpsServer(settings.metrics_port, registry, self._ready, host=settings.host)
 
     async def start(self) -> None:
         """Start what the agents need: it runs before the first record is taken."""

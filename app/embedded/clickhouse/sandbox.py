@@ -24,9 +24,10 @@ _ALL_V1 = (1 << 13) - 1
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _TCP = 0b11  # bind and connect; accepting on a socket that is already bound stays possible
 _NO_NEW_PRIVILEGES = 38
-# The engine measures its own memory and the machine.
+# The engine measures its own memory and the machine. Without auxv it looks for the auxiliary vector
+# behind the environment, which Python may have moved, and crashes.
 _MEASUREMENTS = (
-    *(f"/proc/self/{name}" for name in ("stat", "statm", "status", "io", "maps")),
+    *(f"/proc/self/{name}" for name in ("stat", "statm", "status", "io", "maps", "auxv")),
     *(f"/proc/{name}" for name in ("cpuinfo", "loadavg", "meminfo", "stat", "uptime", "version")),
     "/sys/fs/cgroup",
     "/sys/devices/system",

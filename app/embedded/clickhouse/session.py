@@ -5,12 +5,17 @@ All calls block; the engine frees the interpreter lock while it works, so they b
 
 import contextlib
 import re
+import uuid
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from app.embedded.clickhouse.sql import InsertHead
 from app.errors import QueryError
 
+SPOOL = Path("../tmp")
+"""The scratch directory, from the working directory of the server."""
 MAX_RESULT_BYTES = 128 << 20  # of a result that is made whole before it is sent
 
 _PREFIX = re.compile(r"Code: (\d+)\. DB::Exception: ")
@@ -42,10 +47,6 @@ class _Connection(Protocol):
     def send_query(self, sql: str, output_format: str, *, params: dict[str, str]) -> object: ...
     def streaming_fetch_result(self, stream: object) -> _Result: ...
     def streaming_cancel_query(self, stream: object) -> None: ...
-    def send_insert(self, sql: str, input_format: str) -> object: ...
-    def insert_append(self, stream: object, data: bytes) -> None: ...
-    def insert_done(self, stream: object) -> _Result: ...
-    def insert_cancel(self, stream: object) -> None: ...
     def close(self) -> None: ...
 
 
@@ -111,23 +112,33 @@ def quote(text: str) -> str:
 class InsertStream:
     """An INSERT that takes its data in pieces. Rows are durable once :meth:`finish` returned.
 
-    Blocks of a large insert may be in the table before that, and stay there after a failure.
+    The data are spooled to a file in the scratch directory and inserted from there as a whole. The
+    engine's own way of taking an insert in pieces reports success when a constraint, the number of
+    partitions or the disk has refused the rows.
     """
 
-    def __init__(self, connection: _Connection, stream: object) -> None:
+    def __init__(self, connection: _Connection, head: InsertHead) -> None:
         self._connection = connection
-        self._stream: object | None = stream
+        self._head = head
+        self._path = SPOOL / uuid.uuid4().hex
+        self._file = self._path.open("xb")
 
     def append(self, data: bytes) -> None:
         """Take one piece of the data; a value may be cut in two."""
-        with engine_errors():
-            self._connection.insert_append(self._stream, data)
+        self._file.write(data)
 
     def finish(self) -> Statistics:
         """Commit and say what was written, rows of materialized views included."""
-        stream, self._stream = self._stream, None
-        with engine_errors():
-            result = self._connection.insert_done(stream)
+        self._file.close()
+        head = self._head
+        try:
+            with engine_errors():
+                result = self._connection.query(
+                    f"{head.statement} FROM INFILE {quote(str(self._path))} COMPRESSION 'none' "
+                    f"{head.settings} FORMAT {head.input_format}"
+                )
+        finally:
+            self.cancel()
         return Statistics(
             read_rows=result.rows_written(),
             read_bytes=result.bytes_written(),
@@ -138,10 +149,8 @@ class InsertStream:
 
     def cancel(self) -> None:
         """Drop what is not yet written; after :meth:`finish` it does nothing."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with contextlib.suppress(RuntimeError):
-                self._connection.insert_cancel(stream)
+        self._file.close()
+        self._path.unlink(missing_ok=True)
 
 
 class Handle:
@@ -225,12 +234,9 @@ class Handle:
                 with contextlib.suppress(RuntimeError):
                     self._connection.streaming_cancel_query(stream)
 
-    def insert(self, statement: str, input_format: str) -> InsertStream:
-        """Begin ``INSERT INTO …`` (without FORMAT); the data follow in ``input_format``."""
-        with engine_errors():
-            return InsertStream(
-                self._connection, self._connection.send_insert(statement, input_format)
-            )
+    def insert(self, head: InsertHead) -> InsertStream:
+        """Begin an INSERT; its data follow."""
+        return InsertStream(self._connection, head)
 
     def close(self) -> None:
         """End the session."""

@@ -39,9 +39,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class InsertHead:
-    """``INSERT INTO …`` cut before its FORMAT or VALUES, its format, and where its data begin."""
+    """An INSERT with data, in parts: up to its columns, its SETTINGS, its format, its data."""
 
     statement: str
+    settings: str
     input_format: str
     data_start: int
 
@@ -118,6 +119,7 @@ def split_insert(sql: bytes) -> InsertHead | None:
         return None
     previous = Token("other", "", 0, 0)
     named = False
+    settings_at: int | None = None
     for token in tokens:
         word = token.keyword
         if not named:  # up to the end of the table's name, where FORMAT or VALUES are mere names
@@ -127,15 +129,21 @@ def split_insert(sql: bytes) -> InsertHead | None:
         elif word in {"SELECT", "WITH", "WATCH", "INFILE"}:
             return None
         elif word == "VALUES":
-            return InsertHead(sql[: token.start].decode(), "Values", token.end)
+            return _head(sql, settings_at, token.start, "Values", token.end)
         elif word == "FORMAT":
             name = next(tokens, None)
             if name is None or name.kind != "word":
                 return None
-            statement = sql[: token.start].decode()
-            return InsertHead(statement, name.text, _data_start(sql, name.end))
+            return _head(sql, settings_at, token.start, name.text, _data_start(sql, name.end))
+        elif word == "SETTINGS" and settings_at is None:
+            settings_at = token.start
         previous = token
     return None
+
+
+def _head(sql: bytes, settings_at: int | None, end: int, name: str, data_start: int) -> InsertHead:
+    cut = end if settings_at is None else settings_at
+    return InsertHead(sql[:cut].decode(), sql[cut:end].decode(), name, data_start)
 
 
 def _data_start(sql: bytes, position: int) -> int:

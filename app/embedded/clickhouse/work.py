@@ -165,7 +165,7 @@ class Inserting:
         self._handle = self._server.session(self._call, self._role, self._tag, streamed=True)
         values = {f"param_{name}": value for name, value in self._call.parameters.items()}
         self._handle.set(values)
-        self._stream = self._handle.insert(insert.statement, insert.input_format)
+        self._stream = self._handle.insert(insert)
 
     def append(self, data: bytes) -> None:
         """Take one piece."""
