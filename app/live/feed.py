@@ -118,7 +118,7 @@ class Feed:
                     self._assign(consumer)
                     backoff = 0.25
                     self._read(consumer)
-                except (KafkaException, KafkaUnavailableError) as error:
+                except (KafkaException, KafkaUnavailableError, TimeoutError) as error:
                     self._current = False
                     self._metrics.feed_connected.set(0)
                     _log.warning("live feed: %s; trying again in %.1f s", error, backoff)

@@ -46,7 +46,7 @@ from app.embedded.clickhouse.sql import (
 def test_cuts_an_insert(sql: bytes, statement: str, input_format: str, data: bytes) -> None:
     head = split_insert(sql)
     assert head is not None
-    assert (head.statement, head.input_format) == (statement, input_format)
+    assert (head.statement + head.settings, head.input_format) == (statement, input_format)
     assert sql[head.data_start :] == data
 
 
