@@ -179,6 +179,8 @@ def _merge(
     state: Series, times: Int64, values: Float64, device: int, rank: int
 ) -> tuple[Series, Int64, int, int]:
     """Join samples with the kept ones; also return the instants whose windows changed."""
+    if not len(state.times) or (len(times) and times[0] > state.times[-1]):
+        return _appended(state, times, values, device, rank), times, len(times), 0
     mine = np.flatnonzero(state.devices == device)
     place = np.searchsorted(state.times[mine], times)
     known = np.zeros(len(times), bool)
@@ -208,6 +210,18 @@ def _merge(
     return merged, np.sort(touched), added, corrected
 
 
+def _appended(state: Series, times: Int64, values: Float64, device: int, rank: int) -> Series:
+    """Join samples that are newer than all kept ones: the usual case."""
+    n = len(times)
+    return replace(
+        state,
+        times=np.concatenate((state.times, times)),
+        values=np.concatenate((state.values, values)),
+        ranks=np.concatenate((state.ranks, np.full(n, rank, np.int64))),
+        devices=np.concatenate((state.devices, np.full(n, device, np.int32))),
+    )
+
+
 def _changed_rows(
     state: Series, touched: Int64, calendar: Calendar
 ) -> tuple[list[Row], list[Window]]:
@@ -231,9 +245,11 @@ def _changed_rows(
 
 
 def _minute_rows(times: Int64, values: Float64, ranks: Int64, touched: Int64) -> list[Row]:
-    minutes = times - times % MINUTE_MS
-    part = np.isin(minutes, touched - touched % MINUTE_MS)
-    found = aggregate_by(minutes[part], values[part], ranks[part])
+    changed = touched - touched % MINUTE_MS
+    around = slice(*np.searchsorted(times, (changed[0], changed[-1] + MINUTE_MS)))
+    minutes = times[around] - times[around] % MINUTE_MS
+    part = np.isin(minutes, changed)
+    found = aggregate_by(minutes[part], values[around][part], ranks[around][part])
     return [
         Row(MINUTE, start, start + MINUTE_MS, *rest)
         for start, *rest in zip(

@@ -177,7 +177,9 @@ function addCards() {
   for (const name of names) {
     const card = new Card(name, store.metric(name), point);
     cards.set(name, card);
-    const after = [...cards].find(([other]) => metric(other).order > metric(name).order && cards.get(other)?.element.isConnected);
+    const [after] = [...cards]
+      .filter(([other, shown]) => metric(other).order > metric(name).order && shown.element.isConnected)
+      .sort(([a], [b]) => metric(a).order - metric(b).order);
     byId("charts").insertBefore(card.element, after?.[1].element ?? null);
     card.show();
   }
