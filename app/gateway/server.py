@@ -15,12 +15,14 @@ from app.gateway import (
     docs,
     health,
     middleware,
+    openapi,
     schema_registry,
     stream,
     uploads,
     user_settings,
 )
 from app.gateway.services import SERVICES, create, run
+from app.kafka.schema_ids import codec_for
 from app.logs import configure
 from app.metrics import new_registry
 from app.settings import Settings
@@ -71,7 +73,8 @@ def make_app(settings: Settings) -> web.Application:
         ]
     )
     docs.setup(app)
-    live.setup(app, settings)
+    app[openapi.EXTRA].update(live.PATHS)
+    live.setup(app, settings, codec=codec_for(settings))
     registry.register(app[live.REGISTRY])
     pages.setup(app, settings)
 

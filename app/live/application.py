@@ -19,7 +19,7 @@ from app.live.system import System
 from app.live.websocket import LiveEndpoint
 from app.security import TokenVerifier
 from app.settings import Settings
-from schemas.codec import Codec, SchemaIds
+from schemas.codec import Codec
 
 REGISTRY: Final = web.AppKey("live_registry", CollectorRegistry)
 """Metrics of the live parts, to be registered with those of the process."""
@@ -29,7 +29,7 @@ def setup(
     app: web.Application,
     settings: Settings,
     *,
-    ids: SchemaIds | None = None,
+    codec: Codec | None = None,
 ) -> None:
     """Add ``/v1/live``, ``/v1/system`` and ``/v1/people`` to an application.
 
@@ -42,13 +42,13 @@ def setup(
         The gateway's.
     settings : Settings
         The deployment.
-    ids : SchemaIds, optional
-        Schema ids; the project's own by default.
+    codec : Codec, optional
+        For records; one with the project's own schema ids by default.
     """
     verifier = TokenVerifier(settings)
     registry = CollectorRegistry()
     hub = Hub(settings, LiveMetrics(registry))
-    feed = Feed(settings, Codec(ids), hub.metrics, hub.publish)
+    feed = Feed(settings, codec or Codec(), hub.metrics, hub.publish)
     history = History(settings)
     system = System(settings, hub, feed)
     endpoint = LiveEndpoint(settings, verifier, hub, history, system)
