@@ -8,8 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
+import orjson
 import pandas as pd
 import pytest
 
@@ -67,6 +69,24 @@ class RunningSystem:
             return client.query_df(sql)
         finally:
             client.close()
+
+    def get(self, path: str, user: str) -> dict[str, Any]:
+        """Return the answer of the gateway to a person's own token."""
+        return self._ask("GET", path, user, None)
+
+    def put(self, path: str, user: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Put a document as a person does."""
+        return self._ask("PUT", path, user, orjson.dumps(body))
+
+    def _ask(self, method: str, path: str, user: str, body: bytes | None) -> dict[str, Any]:
+        token = mint_token(self.settings, user, "user", [user], 3600)
+        request = urllib.request.Request(  # noqa: S310  (http, our own)
+            f"{self.settings.gateway}{path}", data=body, method=method,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            answered: dict[str, Any] = orjson.loads(answer.read())
+            return answered
 
     def _ready(self) -> bool:
         if self._process.poll() is not None:

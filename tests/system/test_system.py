@@ -73,6 +73,25 @@ def test_a_thousand_shuffled_uploads_end_in_the_windows_that_pandas_computes(
     asyncio.run(sender.send(shuffled_with_repetitions(made, 2)))
     assert sender.accepted == 1_100
     assert_exact(running, made)
+    status = running.get(f"/v1/uploads/{made[0].upload_id}", made[0].user_id)
+    assert status["status"] == "stored"
+    assert status["accepted"] == len(made[0].times)
+
+
+def test_days_are_those_of_the_persons_time_zone(running: RunningSystem) -> None:
+    made = make_uploads(4, users=1, seed=31, end_ms=now_ms() - 1_000)
+    user = made[0].user_id
+    running.put(f"/v1/users/{user}/settings", user, {"time_zone": "Asia/Kolkata"})
+    asyncio.run(Sender(running, made).send(made))
+
+    def stored() -> bool:
+        return bool(ledger_of(running, made).iloc[0]["stored"] == 34)
+
+    wait_until(stored, "the samples are stored", 60, 0.3)
+    query = f"SELECT window_start FROM windows_1d WHERE user_id = '{user}'"  # noqa: S608
+    wait_until(lambda: not running.query(query).empty, "the day is stored", 30, 0.3)
+    for start in pd.to_datetime(running.query(query)["window_start"], utc=True):
+        assert start.tz_convert("Asia/Kolkata").strftime("%H:%M") == "00:00"
 
 
 @pytest.mark.parametrize(
