@@ -125,6 +125,11 @@ class WorkerMetrics:
         self.state_keys = Gauge(
             "vitalstream_worker_state_keys", "People in the state table.", registry=registry
         )
+        self.people_with_zone = Gauge(
+            "vitalstream_worker_people_with_zone",
+            "People whose own time zone the worker knows.",
+            registry=registry,
+        )
         self.expired_records = Gauge(
             "vitalstream_worker_expired_records",
             "Records that retention deleted before they were read.",

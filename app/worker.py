@@ -1,6 +1,7 @@
 """The worker process: the Faust application that applies uploads to people's states."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -27,10 +28,11 @@ CONFIRM_SECONDS = 60.0
 class Calendars:
     """The days of all people who have set a time zone, from topic ``user-settings``."""
 
-    def __init__(self, settings: Settings, codec: Codec) -> None:
+    def __init__(self, settings: Settings, codec: Codec, on_size: Callable[[int], None]) -> None:
         zone(settings.default_time_zone)  # a name that does not exist stops the start
         self._default = Calendar.of_zone(settings.default_time_zone)
         self._codec = codec
+        self._on_size = on_size
         self._known: dict[str, Calendar] = {}
         self.reader = CompactedReader(settings, USER_SETTINGS, self._take)
 
@@ -42,13 +44,13 @@ class Calendars:
         user_id = key.decode()
         if value is None:
             self._known.pop(user_id, None)
-            return
-        zones = self._codec.decode("user_settings", value)["zones"]
-        history = [(one["since_ms"], one["zone"]) for one in zones]
-        if history:
-            for _, name in history:
-                zone(name)
-            self._known[user_id] = Calendar.of_history(history)
+        else:
+            zones = self._codec.decode("user_settings", value)["zones"]
+            for one in zones:
+                zone(one["zone"])
+            history = [(one["since_ms"], one["zone"]) for one in zones]
+            self._known[user_id] = Calendar.of_history(history) if history else self._default
+        self._on_size(len(self._known))
 
 
 class Worker:
@@ -59,7 +61,7 @@ class Worker:
         registry = new_registry()
         self._settings = settings
         self._metrics = WorkerMetrics(registry)
-        self._calendars = Calendars(settings, codec)
+        self._calendars = Calendars(settings, codec, self._metrics.people_with_zone.set)
         self._retries = RetryForwarder(settings, self._metrics.forwarded)
         self._producer: ConfirmedProducer | None = None
         self.app = make_faust_app(settings, WORKER)

@@ -62,7 +62,9 @@ class CompactedReader:
         try:
             ends = self._assign(consumer)
             while not self._stopped.is_set():
-                for message in consumer.consume(500, 0.2):
+                # The first as soon as it is there, and with it what has come already.
+                first = consumer.poll(0.2)
+                for message in [] if first is None else [first, *consumer.consume(500, 0)]:
                     if message.error():
                         continue
                     self._take(message.key() or b"", message.value())

@@ -51,7 +51,7 @@ def _written(settings: Settings, batch: UploadBatch) -> Path:
 async def test_a_stored_replay_is_shown_and_balanced(
     settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "80")
     batch = batch_of([Upload(_USER, [(0, 60.0), (1, 61.0)], repeated=1)])
     late = LateWindow(MINUTE, str(_USER), "heart_rate", NOON_MS, NOON_MS + MINUTE_MS)
     await _store(settings, [declared(batch), applied(batch, late=[late])])
@@ -60,10 +60,8 @@ async def test_a_stored_replay_is_shown_and_balanced(
     output = capsys.readouterr().out
     assert "1 uploads: 3 samples accepted = 2 stored + 1 duplicate + 0 dead-lettered" in output
     assert "ledger balanced" in output
-    [line] = [line for line in output.splitlines() if str(_USER) in line]
-    assert [cell.strip() for cell in line.strip("│┃").split("│")][1:] == [
-        "heart_rate", "2", "1", "0", "0", "0",
-    ]  # fmt: skip
+    [line] = [line for line in output.splitlines() if str(_USER)[:8] in line]
+    assert line.split()[1:] == ["heart_rate", "2", "1", "0", "0", "0"]
 
 
 async def test_what_is_missing_is_said(settings: Settings, feed: Feed) -> None:

@@ -78,6 +78,14 @@ class RunningSystem:
         """Put a document as a person does."""
         return self._ask("PUT", path, user, orjson.dumps(body))
 
+    def people_with_zone(self) -> int:
+        """Return how many people's time zones the worker says it knows."""
+        port = self.settings.metrics_port + self.settings.port_offset + 1
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        [line] = [one for one in lines if one.startswith("vitalstream_worker_people_with_zone ")]
+        return int(float(line.split()[1]))
+
     def _ask(self, method: str, path: str, user: str, body: bytes | None) -> dict[str, Any]:
         token = mint_token(self.settings, user, "user", [user], 3600)
         request = urllib.request.Request(  # noqa: S310  (http, our own)

@@ -82,6 +82,7 @@ def test_days_are_those_of_the_persons_time_zone(running: RunningSystem) -> None
     made = make_uploads(4, users=1, seed=31, end_ms=now_ms() - 1_000)
     user = made[0].user_id
     running.put(f"/v1/users/{user}/settings", user, {"time_zone": "Asia/Kolkata"})
+    wait_until(lambda: running.people_with_zone() == 1, "the worker knows the zone", 10)
     asyncio.run(Sender(running, made).send(made))
 
     def stored() -> bool:
