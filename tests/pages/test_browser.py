@@ -257,6 +257,7 @@ async def test_signing_in_and_out(settings: Settings, chromium: Browser, artifac
         await page.keyboard.press("Enter")
         await expect(page).to_have_title(f"{user[:8]} · Vitalstream")
         assert await page.evaluate("document.cookie") == ""
+        await page.wait_for_load_state()  # the title is there before the scripts have run
         await page.click("#sign-out")
         await expect(page).to_have_title("Sign in · Vitalstream")
 
