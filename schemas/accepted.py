@@ -6,7 +6,18 @@ from typing import Any, Final
 import numpy as np
 
 from schemas.codec import Codec
-from schemas.columns import I8, I32, I64, Int8, Int32, Int64, check_codes, same_length, unpack
+from schemas.columns import (
+    I8,
+    I32,
+    I64,
+    Int8,
+    Int32,
+    Int64,
+    check_codes,
+    pack_columns,
+    same_length,
+    unpack_columns,
+)
 from schemas.windows import SIZE_NAMES
 
 SUBJECT = "accepted_batch"
@@ -63,8 +74,7 @@ class AcceptedBatch:
 def encode(accepted: AcceptedBatch, codec: Codec) -> bytes:
     """Write it as a record of topic ``samples``."""
     record: dict[str, Any] = {name: getattr(accepted, name) for name in AcceptedBatch.__slots__}
-    for name, dtype in _TYPES.items():
-        record[name] = np.ascontiguousarray(record[name], dtype).tobytes()
+    pack_columns(record, _TYPES)
     return codec.encode(SUBJECT, record)
 
 
@@ -79,8 +89,7 @@ def decode(data: bytes, codec: Codec) -> AcceptedBatch:
         See :meth:`schemas.codec.Codec.decode`.
     """
     record = codec.decode(SUBJECT, data)
-    for name, dtype in _TYPES.items():
-        record[name] = unpack(record[name], dtype, name)
+    unpack_columns(record, _TYPES)
     same_length(record, [name for name in _TYPES if name != "set_aside"])
     accepted = AcceptedBatch(**record)
     check_codes(accepted.late_user, len(accepted.users), "late_user")

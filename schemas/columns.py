@@ -52,6 +52,18 @@ def pack(values: NDArray[Any] | Sequence[int | float], dtype: np.dtype[Any]) -> 
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
 
 
+def pack_columns(record: dict[str, Any], types: Mapping[str, np.dtype[Any]]) -> None:
+    """Pack those fields of a record that are columns, in place."""
+    for name, dtype in types.items():
+        record[name] = pack(record[name], dtype)
+
+
+def unpack_columns(record: dict[str, Any], types: Mapping[str, np.dtype[Any]]) -> None:
+    """Unpack those fields of a record that are columns, in place; see :func:`unpack`."""
+    for name, dtype in types.items():
+        record[name] = unpack(record[name], dtype, name)
+
+
 def same_length(columns: Mapping[str, Any], names: Iterable[str]) -> None:
     """Check that columns have one length.
 

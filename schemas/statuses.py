@@ -6,7 +6,18 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from schemas.codec import Codec
-from schemas.columns import I32, I64, UUID, Int32, Int64, Uuids, check_codes, same_length, unpack
+from schemas.columns import (
+    I32,
+    I64,
+    UUID,
+    Int32,
+    Int64,
+    Uuids,
+    check_codes,
+    pack_columns,
+    same_length,
+    unpack_columns,
+)
 
 SUBJECT = "upload_status"
 Stage = Literal["received", "processed", "stored", "retrying", "failed"]
@@ -50,8 +61,7 @@ class StatusBatch:
 def encode(status: StatusBatch, codec: Codec) -> bytes:
     """Write it as a record of topic ``upload-status``."""
     record: dict[str, Any] = {name: getattr(status, name) for name in StatusBatch.__slots__}
-    for name, dtype in _TYPES.items():
-        record[name] = np.ascontiguousarray(record[name], dtype).tobytes()
+    pack_columns(record, _TYPES)
     return codec.encode(SUBJECT, record)
 
 
@@ -66,8 +76,7 @@ def decode(data: bytes, codec: Codec) -> StatusBatch:
         See :meth:`schemas.codec.Codec.decode`.
     """
     record = codec.decode(SUBJECT, data)
-    for name, dtype in _TYPES.items():
-        record[name] = unpack(record[name], dtype, name)
+    unpack_columns(record, _TYPES)
     same_length(record, _TYPES)
     status = StatusBatch(**record)
     check_codes(status.upload_user, len(status.users), "upload_user")

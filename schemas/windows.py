@@ -18,8 +18,9 @@ from schemas.columns import (
     Int64,
     UInt64,
     check_codes,
+    pack_columns,
     same_length,
-    unpack,
+    unpack_columns,
 )
 
 SUBJECT = "window_batch"
@@ -82,9 +83,8 @@ class WindowBatch:
 
 def encode(batch: WindowBatch, codec: Codec) -> bytes:
     """Write a batch as a record of topic ``windows``."""
-    record: dict[str, Any] = {"users": batch.users, "metrics": batch.metrics}
-    for name, dtype in _TYPES.items():
-        record[name] = np.ascontiguousarray(getattr(batch, name), dtype).tobytes()
+    record: dict[str, Any] = {name: getattr(batch, name) for name in WindowBatch.__slots__}
+    pack_columns(record, _TYPES)
     return codec.encode(SUBJECT, record)
 
 
@@ -99,8 +99,7 @@ def decode(data: bytes, codec: Codec) -> WindowBatch:
         See :meth:`schemas.codec.Codec.decode`.
     """
     record = codec.decode(SUBJECT, data)
-    for name, dtype in _TYPES.items():
-        record[name] = unpack(record[name], dtype, name)
+    unpack_columns(record, _TYPES)
     same_length(record, _TYPES)
     batch = WindowBatch(**record)
     check_codes(batch.user, len(batch.users), "user")
