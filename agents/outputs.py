@@ -1,68 +1,108 @@
-"""What a worker's step sends: collected per partition, then written as columnar records."""
+"""What a worker's step sends: columnar records, built from what was applied."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas import windows
+from schemas.catalogue import catalogue
 from schemas.codec import Codec
-from schemas.columns import Dictionary, Int32
+from schemas.columns import Int32, Int64
 from schemas.statuses import Stage, StatusBatch
 from schemas.uploads import UploadBatch
 from schemas.windows import WindowBatch
-from tables.apply import ChangedWindow
+from tables.apply import Applied
+from tables.rows import concatenated
+from tables.state import State
+
+_METRICS = np.array(list(catalogue()), object)
 
 
-@dataclass(slots=True)
-class WindowCollector:
-    """The changed windows of a step; of one window only its last row is kept."""
+def window_records(
+    applied: Applied, state: State, codec: Codec, *, now_ms: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield (partition, record of topic ``windows``) for the windows that changed."""
+    if not applied.windows:
+        return
+    series = np.concatenate([one.series for one in applied.windows])
+    users = state.series_user[series]
+    columns: dict[str, NDArray[Any]] = {
+        "size": np.concatenate([np.full(len(w), w.size, np.int8) for w in applied.windows]),
+        "start": np.concatenate([one.start for one in applied.windows]),
+        "end": np.concatenate([one.end for one in applied.windows]),
+        "expected_low": np.concatenate([low for low, _ in applied.expected]),
+        "expected_high": np.concatenate([high for _, high in applied.expected]),
+    }
+    groups = concatenated([one.groups for one in applied.windows])
+    for name in ("count", "sum", "sum_sq", "min", "max", "first", "last", "version"):
+        columns[name] = getattr(groups, name)
+    for partition, which in _by_partition(state.partition[users]):
+        user_ids, user = _dictionary(np.array(state.user_ids, object), users[which])
+        metrics, metric = _dictionary(_METRICS, state.series_metric[series[which]])
+        chosen = {name: column[which] for name, column in columns.items()}
+        emitted = np.full(len(which), now_ms, np.int64)
+        batch = WindowBatch(
+            users=user_ids, metrics=metrics, user=user, metric=metric, emitted_ms=emitted, **chosen
+        )
+        yield partition, windows.encode(batch, codec)
 
-    _rows: dict[int, dict[tuple[str, str, int, int], ChangedWindow]] = field(default_factory=dict)
 
-    def add(self, partition: int, user_id: str, changed: Iterable[ChangedWindow]) -> None:
-        """Note changed windows of a person."""
-        rows = self._rows.setdefault(partition, {})
-        for one in changed:
-            rows[user_id, one.metric, one.row.size, one.row.start] = one
-
-    def records(self, codec: Codec, *, now_ms: int) -> Iterable[tuple[int, bytes, int]]:
-        """Yield (partition, record of topic ``windows``, rows)."""
-        for partition, rows in self._rows.items():
-            if rows:
-                batch = _window_batch(rows, now_ms)
-                yield partition, windows.encode(batch, codec), len(rows)
-
-
-def _window_batch(
-    changed: dict[tuple[str, str, int, int], ChangedWindow], now_ms: int
-) -> WindowBatch:
-    users, metrics = Dictionary(), Dictionary()
-    user = [users.code(user_id) for user_id, *_ in changed]
-    metric = [metrics.code(name) for _, name, *_ in changed]
-    rows = [one.row for one in changed.values()]
-    # None, an edge that is not known, becomes NaN.
-    expected = np.array([one.expected for one in changed.values()], np.float64)
-    return WindowBatch(
-        users.values,
-        metrics.values,
-        np.array(user, np.int32),
-        np.array(metric, np.int32),
-        np.array([row.size for row in rows], np.int8),
-        np.array([row.start for row in rows], np.int64),
-        np.array([row.end for row in rows], np.int64),
-        np.array([row.count for row in rows], np.int64),
-        np.array([row.sum for row in rows]),
-        np.array([row.sum_sq for row in rows]),
-        np.array([row.min for row in rows]),
-        np.array([row.max for row in rows]),
-        np.array([row.first for row in rows]),
-        np.array([row.last for row in rows]),
-        np.array([row.version for row in rows], np.uint64),
-        expected[:, 0],
-        expected[:, 1],
-        np.full(len(rows), now_ms, np.int64),
+def late_windows(applied: Applied, state: State) -> dict[int, dict[str, Any]]:
+    """Return by partition the fields of :class:`AcceptedBatch` that ask for late windows."""
+    if not applied.late:
+        return {}
+    series, size, start, end = (
+        np.concatenate([getattr(one, name) for one in applied.late])
+        for name in ("series", "size", "start", "end")
     )
+    whole = np.unique(np.stack((series, size, start, end), axis=1), axis=0)
+    series, size, start, end = whole.T
+    users = state.series_user[series]
+    fields = {}
+    for partition, which in _by_partition(state.partition[users]):
+        user_ids, user = _dictionary(np.array(state.user_ids, object), users[which])
+        metrics, metric = _dictionary(_METRICS, state.series_metric[series[which]])
+        fields[partition] = {
+            "users": user_ids,
+            "metrics": metrics,
+            "late_user": user,
+            "late_metric": metric,
+            "late_size": size[which].astype(np.int8),
+            "late_start": start[which],
+            "late_end": end[which],
+        }
+    return fields
+
+
+def nothing_late() -> dict[str, Any]:
+    """Return the fields of :class:`AcceptedBatch` where no window is late."""
+    none = np.empty(0, np.int64)
+    return {
+        "users": [],
+        "metrics": [],
+        "late_user": none.astype(np.int32),
+        "late_metric": none.astype(np.int32),
+        "late_size": none.astype(np.int8),
+        "late_start": none,
+        "late_end": none,
+    }
+
+
+def _by_partition(partitions: Int32) -> Iterator[tuple[int, Int64]]:
+    """Yield each partition and the positions at which it stands."""
+    order = np.argsort(partitions, kind="stable")
+    ordered = partitions[order]
+    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    for part in np.split(order, begins[1:]):
+        yield int(partitions[part[0]]), part
+
+
+def _dictionary(names: NDArray[Any], codes: NDArray[Any]) -> tuple[list[str], Int32]:
+    """Return the distinct names that codes stand for, and codes into those."""
+    used, small = np.unique(codes, return_inverse=True)
+    return names[used].tolist(), small.astype(np.int32)
 
 
 def status_of(

@@ -1,31 +1,37 @@
-"""One step of the worker: records in, effects collected, nothing sent yet.
+"""One step of the worker: records in, state changed, effects collected, nothing sent yet.
 
-A step is a function of the state and the records alone. What it changed and what it wants sent
-is handed to :mod:`agents.uploads`, which sends it in the order that the promises need.
+A step is a function of the state and the records alone. What it wants sent is handed to
+:mod:`agents.uploads`, which sends it in the order that the promises need.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from agents.failures import Origin, Rerouted, describe, reroute
-from agents.outputs import WindowCollector, status_of
-from app.errors import InvariantError
+from agents.outputs import late_windows, nothing_late, status_of, window_records
+from app.errors import InvariantError, ValidationError
 from schemas import accepted, statuses, uploads
 from schemas.accepted import AcceptedBatch
-from schemas.catalogue import Metric
+from schemas.catalogue import catalogue
 from schemas.codec import Codec
-from schemas.columns import Dictionary
+from schemas.columns import Int32, Int64
 from schemas.statuses import StatusBatch
 from schemas.uploads import UploadBatch
 from tables.alerts import Alert
-from tables.apply import Applied, MetricSamples, apply_upload
-from tables.people import Person
-from tables.series import Limits, Window
+from tables.apply import Applied, Bounds, apply
+from tables.arrivals import Arrivals
+from tables.days import Calendar
+from tables.layout import EPOCH_2020_MS
+from tables.state import State
 
 _log = structlog.get_logger(__name__)
+_METRIC_CODES = {name: code for code, name in enumerate(catalogue())}
+SAMPLES_AT_ONCE = 250_000
+"""Samples after which a step begins another round: its columns stay within the caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,46 @@ class Counts:
 
 
 @dataclass(slots=True)
+class _Read:
+    """A record that was read, and what became of its N uploads."""
+
+    record: Record
+    batch: UploadBatch
+    duplicate: Int32
+    late: Int32
+    failed: dict[int, Exception] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Uploads of one record: ``rows`` are their numbers there."""
+
+    read: _Read
+    batch: UploadBatch
+    rows: Int64
+
+    def half(self) -> tuple["_Piece", "_Piece"]:
+        """Cut it in two."""
+        first = np.arange(len(self.rows)) < len(self.rows) // 2
+        return self.only(first), self.only(~first)
+
+    def only(self, which: NDArray[np.bool_]) -> "_Piece":
+        """Keep some of the uploads."""
+        return _Piece(self.read, self.batch.select(which), self.rows[which])
+
+
+@dataclass(slots=True)
 class Step:
-    """Applies records one after the other and collects the effects.
+    """Applies records and collects the effects.
 
     Parameters
     ----------
-    person_of : callable
-        Returns a person's state by user id; asked once a person and step.
-    metrics : mapping of str to Metric
-        The catalogue.
-    limits : Limits
+    state : State
+        What is known of people; it is changed.
+    bounds : Bounds
         Bounds on what a series keeps.
+    calendar_of : callable
+        Returns a newcomer's days by user id.
     codec : Codec
         For the records.
     retry_attempts : int
@@ -70,64 +105,187 @@ class Step:
         The time of the step: only for headers and statuses, never for a rule.
     """
 
-    person_of: Callable[[str], Person]
-    metrics: Mapping[str, Metric]
-    limits: Limits
+    state: State
+    bounds: Bounds
+    calendar_of: Callable[[str], Calendar]
     codec: Codec
     retry_attempts: int
     now_ms: int
-    people: dict[str, tuple[Person, int]] = field(default_factory=dict)
-    windows: WindowCollector = field(default_factory=WindowCollector)
+    windows: list[tuple[int, bytes]] = field(default_factory=list)
     alerts: list[tuple[int, Alert]] = field(default_factory=list)
     stored: list[tuple[int, bytes]] = field(default_factory=list)
     statuses: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     rerouted: list[Rerouted] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
 
-    def apply(self, record: Record) -> None:
-        """Apply one source record; a failure is routed, never raised.
+    def apply(self, records: Sequence[Record]) -> None:
+        """Apply source records in their order; a failure is routed, never raised.
 
         Raises
         ------
         InvariantError
             If a promise would be broken by going on.
         """
-        self.counts.records += 1
-        try:
-            batch = uploads.decode(record.value, self.codec)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its neighbours go on
-            self._reroute(error, record, record.value)
-            return
-        self._apply_batch(batch, record)
+        for reads in self._rounds(records):
+            late: dict[int, dict[str, object]] = {}
+            for applied in self._apply([self._piece(read) for read in reads]):
+                self.windows += window_records(applied, self.state, self.codec, now_ms=self.now_ms)
+                self.alerts += (
+                    (int(self.state.partition[self.state.series_user[series]]), alert)
+                    for series, alert in applied.alerts
+                )
+                for partition, fields in late_windows(applied, self.state).items():
+                    late[partition] = (
+                        _both(late[partition], fields) if partition in late else fields
+                    )
+            # The last record of a partition asks for its late windows: all samples come before.
+            for read in reversed(reads):
+                asks = late.pop(read.record.origin.partition, None) if _stores(read) else None
+                self._store(read, asks)
+            if late:
+                raise InvariantError("late windows are left over that no stored record asks for")
+            for read in reads:
+                self._conclude(read)
 
-    def _apply_batch(self, batch: UploadBatch, record: Record) -> None:
-        n = len(batch)
-        duplicate, late_count = np.zeros(n, np.int32), np.zeros(n, np.int32)
-        late: dict[tuple[str, str, Window], None] = {}
-        failed: dict[int, Exception] = {}
-        for row, samples in enumerate(_samples_by_upload(batch)):
-            user_id = batch.users[batch.upload_user[row]]
+    def _rounds(self, records: Sequence[Record]) -> Iterator[list[_Read]]:
+        """Read records, and yield as many together as are applied at once."""
+        reads: list[_Read] = []
+        samples = 0
+        for record in records:
+            self.counts.records += 1
             try:
-                applied = self._apply_upload(batch, row, user_id, samples)
-            except InvariantError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one upload never takes its batch down
-                failed[row] = error
+                batch = uploads.decode(record.value, self.codec)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its neighbours go on
+                self._reroute(error, record, record.value)
                 continue
-            self.people[user_id] = (applied.person, record.origin.partition)
-            self.windows.add(record.origin.partition, user_id, applied.windows)
-            self.alerts.extend((record.origin.partition, alert) for alert in applied.alerts)
-            late.update(((user_id, metric, window), None) for metric, window in applied.late)
-            duplicate[row], late_count[row] = applied.duplicate, applied.late_samples
-        self._store(batch, record, failed, list(late), int(late_count.sum()))
+            n = len(batch)
+            reads.append(_Read(record, batch, np.zeros(n, np.int32), np.zeros(n, np.int32)))
+            samples += len(batch.times)
+            if samples >= SAMPLES_AT_ONCE:
+                yield reads
+                reads, samples = [], 0
+        if reads:
+            yield reads
+
+    def _piece(self, read: _Read) -> _Piece:
+        """Return the uploads of a record that can be applied; note the others as failed."""
+        batch = read.batch
+        piece = _Piece(read, batch, np.arange(len(batch)))
+        unknown = [code for code, name in enumerate(batch.metrics) if name not in _METRIC_CODES]
+        if not unknown:
+            return piece
+        bad = np.zeros(len(batch), np.bool_)
+        bad[batch.series_upload[np.isin(batch.series_metric, unknown)]] = True
+        for row in bad.nonzero()[0].tolist():
+            read.failed[row] = ValidationError(
+                "an upload names a metric that is not in the catalogue"
+            )
+        return piece.only(~bad)
+
+    def _apply(self, pieces: list[_Piece]) -> Iterator[Applied]:
+        """Apply pieces together; where that fails, in ever smaller parts, so that one is found."""
+        pieces = [piece for piece in pieces if len(piece.rows)]
+        if not pieces:
+            return
+        try:
+            applied = apply(self.state, self._arrivals(pieces), self.bounds)
+        except InvariantError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one upload never takes its neighbours down
+            if len(pieces) > 1:
+                middle = len(pieces) // 2
+                yield from self._apply(pieces[:middle])
+                yield from self._apply(pieces[middle:])
+            elif len(pieces[0].rows) > 1:
+                for half in pieces[0].half():
+                    yield from self._apply([half])
+            else:
+                pieces[0].read.failed[int(pieces[0].rows[0])] = error
+            return
+        applied.commit()
+        first = 0
+        for piece in pieces:
+            part = slice(first, first + len(piece.rows))
+            piece.read.duplicate[piece.rows] = applied.duplicate[part]
+            piece.read.late[piece.rows] = applied.late_samples[part]
+            first = part.stop
+        yield applied
+
+    def _arrivals(self, pieces: list[_Piece]) -> Arrivals:
+        users, devices, metrics = [], [], []
+        for piece in pieces:
+            mine, theirs = self._people(piece)
+            users.append(mine)
+            devices.append(theirs)
+            codes = np.array([_METRIC_CODES.get(name, -1) for name in piece.batch.metrics])
+            metrics.append(codes[piece.batch.series_metric])
+        batches = [piece.batch for piece in pieces]
+        starts = np.cumsum([0, *(len(batch) for batch in batches)])
+        return Arrivals(
+            np.concatenate(users),
+            np.concatenate(devices),
+            np.maximum(np.concatenate([b.received_ms for b in batches]) - EPOCH_2020_MS, 0),
+            np.concatenate([b.upload_ids for b in batches]),
+            np.concatenate(
+                [b.series_upload + at for b, at in zip(batches, starts, strict=False)]
+            ).astype(np.int64),
+            np.concatenate(metrics).astype(np.int64),
+            np.concatenate([b.series_length for b in batches]).astype(np.int64),
+            np.concatenate([b.times for b in batches]),
+            np.concatenate([b.values for b in batches]),
+        )
+
+    def _people(self, piece: _Piece) -> tuple[Int64, Int64]:
+        """Return by upload the slot of its person and the code of its device."""
+        state, batch = self.state, piece.batch
+        partition = piece.read.record.origin.partition
+        used = np.bincount(batch.upload_user, minlength=len(batch.users)).nonzero()[0]
+        slots = np.zeros(len(batch.users), np.int64)
+        slots[used] = state.users(
+            [batch.users[code] for code in used.tolist()], partition, self.calendar_of
+        )
+        if (state.partition[slots[used]] != partition).any():
+            raise ValidationError("an upload is in another partition than its person")
+        # Most people have one device: its code is looked up once a person.
+        usual = np.zeros(len(batch.users), np.int32)
+        usual[batch.upload_user] = batch.upload_device
+        code = np.zeros(len(batch.users), np.int64)
+        code[used] = [
+            state.device(slot, batch.devices[device])
+            for slot, device in zip(slots[used].tolist(), usual[used].tolist(), strict=True)
+        ]
+        devices = code[batch.upload_user]
+        for row in (batch.upload_device != usual[batch.upload_user]).nonzero()[0].tolist():
+            name = batch.devices[batch.upload_device[row]]
+            devices[row] = state.device(int(slots[batch.upload_user[row]]), name)
+        return slots[batch.upload_user], devices
+
+    def _store(self, read: _Read, asks: dict[str, object] | None) -> None:
+        if not _stores(read):
+            return
+        output = AcceptedBatch(
+            source_topic=read.record.origin.topic,
+            source_partition=read.record.origin.partition,
+            source_offset=read.record.origin.offset,
+            batch=read.record.value,
+            set_aside=np.array(sorted(read.failed), np.int32),
+            late_samples=int(read.late.sum()),
+            **(asks or nothing_late()),
+        )
+        self.stored.append((read.record.origin.partition, accepted.encode(output, self.codec)))
+
+    def _conclude(self, read: _Read) -> None:
+        """Tell how far the uploads of a record have come, and reroute those that failed."""
+        batch, record = read.batch, read.record
+        n = len(batch)
         done = np.ones(n, bool)
-        done[list(failed)] = False
+        done[list(read.failed)] = False
         if done.any():
             status = status_of(
-                batch, "processed", at_ms=self.now_ms, duplicate=duplicate, late=late_count
+                batch, "processed", at_ms=self.now_ms, duplicate=read.duplicate, late=read.late
             )
             self._status(record.origin.partition, _only(status, done))
-        for row, failure in failed.items():
+        for row, failure in read.failed.items():
             alone = np.zeros(n, bool)
             alone[row] = True
             # A batch id of its own: its statuses must not take the place of its neighbours'.
@@ -135,52 +293,8 @@ class Step:
             self._reroute(failure, record, uploads.encode(part, self.codec), part)
         self.counts.uploads += n
         self.counts.samples += len(batch.times)
-        self.counts.duplicate += int(duplicate.sum())
-        self.counts.late += int(late_count.sum())
-
-    def _apply_upload(
-        self, batch: UploadBatch, row: int, user_id: str, samples: list[MetricSamples]
-    ) -> Applied:
-        held = self.people.get(user_id)
-        return apply_upload(
-            held[0] if held else self.person_of(user_id),
-            user_id=user_id,
-            upload_id=batch.upload_ids[row].tobytes(),
-            device_id=batch.devices[batch.upload_device[row]],
-            received_ms=int(batch.received_ms[row]),
-            samples=samples,
-            metrics=self.metrics,
-            limits=self.limits,
-        )
-
-    def _store(
-        self,
-        batch: UploadBatch,
-        record: Record,
-        failed: Mapping[int, Exception],
-        late: list[tuple[str, str, Window]],
-        late_samples: int,
-    ) -> None:
-        users, metrics = Dictionary(), Dictionary()
-        output = AcceptedBatch(
-            record.origin.topic,
-            record.origin.partition,
-            record.origin.offset,
-            record.value,
-            np.array(sorted(failed), np.int32),
-            [],
-            [],
-            np.array([users.code(user_id) for user_id, _, _ in late], np.int32),
-            np.array([metrics.code(metric) for _, metric, _ in late], np.int32),
-            np.array([window[0] for *_, window in late], np.int8),
-            np.array([window[1] for *_, window in late], np.int64),
-            np.array([window[2] for *_, window in late], np.int64),
-            late_samples,
-        )
-        output.users.extend(users.values)
-        output.metrics.extend(metrics.values)
-        if len(batch) > len(failed):
-            self.stored.append((record.origin.partition, accepted.encode(output, self.codec)))
+        self.counts.duplicate += int(read.duplicate.sum())
+        self.counts.late += int(read.late.sum())
 
     def _reroute(
         self, error: Exception, record: Record, value: bytes, part: UploadBatch | None = None
@@ -207,17 +321,23 @@ class Step:
         self.statuses.append((partition, status.key, statuses.encode(status, self.codec)))
 
 
-def _samples_by_upload(batch: UploadBatch) -> list[list[MetricSamples]]:
-    by_upload: list[list[MetricSamples]] = [[] for _ in range(len(batch))]
-    start = batch.series_start
-    for series, upload in enumerate(batch.series_upload.tolist()):
-        part = slice(int(start[series]), int(start[series + 1]))
-        metric = batch.metrics[batch.series_metric[series]]
-        by_upload[upload].append(MetricSamples(metric, batch.times[part], batch.values[part]))
-    return by_upload
+def _stores(read: _Read) -> bool:
+    return len(read.batch) > len(read.failed)
 
 
-def _only(status: StatusBatch, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> StatusBatch:
+def _both(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:
+    """Join the late windows of two parts of a partition's records."""
+    users: list[str] = [*one["users"], *other["users"]]  # type: ignore[misc]
+    metrics: list[str] = [*one["metrics"], *other["metrics"]]  # type: ignore[misc]
+    joined: dict[str, object] = {"users": users, "metrics": metrics}
+    shift = {"late_user": len(one["users"]), "late_metric": len(one["metrics"])}  # type: ignore[arg-type]
+    for name in ("late_user", "late_metric", "late_size", "late_start", "late_end"):
+        following = other[name] + shift.get(name, 0)  # type: ignore[operator]
+        joined[name] = np.concatenate((one[name], following))  # type: ignore[arg-type]
+    return joined
+
+
+def _only(status: StatusBatch, rows: NDArray[np.bool_]) -> StatusBatch:
     if rows.all():
         return status
     return StatusBatch(

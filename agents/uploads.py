@@ -1,42 +1,43 @@
 """Topic ``uploads``: applied to the people's states; windows, alerts and samples go on.
 
-Order of every step, each acknowledged by the broker before the next begins: outputs, changelog
-(people first, the source partitions' marks last), source offsets. A process that dies in between
-repeats the step from the state before it, and writes the same outputs again.
+A step applies what has arrived and sends what follows from it, at once. About once a second a
+flush writes down the state of everybody who has changed, then how far each partition has been
+read, and only then are the records acknowledged. Each of these waits for the broker's
+acknowledgement before the next begins. A process that dies in between repeats what was not
+flushed from the state before it, and sends the same outputs again.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, Final, cast
 
 import faust
+from confluent_kafka import Message
 
 from agents.failures import Origin
 from agents.step import Counts, Record, Step
+from agents.written_state import WrittenState
 from app.errors import InvariantError, OverloadedError
 from app.kafka.clients import ConfirmedProducer
 from app.kafka.effects import complete_or_exit, exit_unfinished
 from app.kafka.guard import Arrival, OffsetGuard
 from app.settings import Settings
-from schemas.catalogue import Metric
+from schemas.catalogue import catalogue
 from schemas.codec import Codec
-from schemas.topics import (
-    ALERTS,
-    SAMPLES,
-    STATE_CHANGELOG,
-    UPLOAD_STATUS,
-    UPLOADS,
-    WINDOWS,
-    WORKER,
-)
-from tables.binding import StateTable, mark_key, pack_mark
+from schemas.topics import ALERTS, SAMPLES, UPLOAD_STATUS, UPLOADS, WINDOWS, WORKER
+from tables.apply import Bounds
 from tables.days import Calendar
-from tables.people import Person
-from tables.series import Limits
+from tables.pool import SAMPLES_MAX
+from tables.state import State
 
-SUSPENDED_SECONDS = 10.0
+_Output = tuple[str, bytes, int, bytes | None, Sequence[tuple[str, bytes]] | None]
+"""Topic, value, partition, key, headers."""
+SUSPENDED_SECONDS: Final = 6.0
 """A process that stood still for longer may have lost its partitions: it must not write."""
+_TICK_SECONDS: Final = 0.1
+_FLUSH_SHARE: Final = 10
+"""Flushes take at most about one part in so many of the time: the pause between them stretches."""
 
 
 class UploadsAgent:
@@ -48,16 +49,16 @@ class UploadsAgent:
         The worker's application.
     settings : Settings
         The deployment.
-    metrics : mapping of str to Metric
-        The catalogue.
     codec : Codec
         For the records.
     calendar_of : callable
         Returns a person's days by user id.
+    changed_calendars : callable
+        Returns the ids of people whose days have changed since it was last asked.
     producer : callable
         Returns the confirmed producer, once the event loop runs.
-    on_step : callable
-        Told the counts and the seconds of every step, for the metrics.
+    on_step, on_flush : callable
+        Told the counts and the seconds of every step, and the people and seconds of every flush.
     """
 
     def __init__(
@@ -65,41 +66,60 @@ class UploadsAgent:
         app: faust.App,
         settings: Settings,
         *,
-        metrics: Mapping[str, Metric],
         codec: Codec,
         calendar_of: Callable[[str], Calendar],
+        changed_calendars: Callable[[], Sequence[str]],
         producer: Callable[[], ConfirmedProducer],
         on_step: Callable[[Counts, float], None],
+        on_flush: Callable[[int, float], None],
     ) -> None:
+        self._app = app
         self._settings = settings
-        self._metrics = metrics
         self._codec = codec
         self._calendar_of = calendar_of
+        self._changed_calendars = changed_calendars
         self._producer = producer
         self._on_step = on_step
-        self._limits = Limits(settings.live_horizon_seconds * 1000, settings.live_samples_max)
-        self.table = StateTable(
-            app, codec, partitions=settings.partitions, cached=settings.state_cache_people
+        self._on_flush = on_flush
+        self._bounds = Bounds(
+            settings.live_horizon_seconds * 1000, min(settings.live_samples_max, SAMPLES_MAX)
         )
-        self.guard = OffsetGuard(settings, WORKER, marked=self.table.mark)
+        self.state = State(len(catalogue()))
+        self._written = WrittenState(
+            settings, codec, self.state, calendar_of=calendar_of, submit=self._submit
+        )
+        self.guard = OffsetGuard(settings, WORKER, marked=self._written.mark)
+        self._busy = asyncio.Lock()
+        self._stream: faust.Stream[bytes] | None = None
+        self._held: list[faust.EventT[bytes]] = []
+        self._held_bytes = 0
+        self._touched: set[tuple[str, int]] = set()
+        self._flush_at = 0.0
         self._alive = time.monotonic()
         topic = app.topic(
             settings.topic(UPLOADS), key_serializer="raw", value_serializer="raw",
             key_type=bytes, value_type=bytes,
         )  # fmt: skip
         app.agent(topic, name="uploads", concurrency=1)(self._run)
-        app.on_rebalance_complete.connect(self._forget)
+        app.on_rebalance_complete.connect(self._rebalanced)
         app.task(self._tick)
 
+    def ready(self) -> bool:
+        """Whether the state of all assigned partitions is known."""
+        return self._written.knows(self._assigned())
+
     async def _run(self, stream: faust.StreamT[bytes]) -> None:
-        taken = cast("faust.Stream[bytes]", stream).take_events(
+        # Records are acknowledged by the flush that covers them, in their order.
+        self._stream = cast("faust.Stream[bytes]", stream)
+        self._stream.noack()
+        taken = self._stream.take_events(
             self._settings.worker_take, within=self._settings.worker_within_seconds
         )
         async for events in taken:
             await complete_or_exit(self._step(events))
 
     async def _step(self, events: Sequence[faust.EventT[bytes]]) -> None:
-        """Apply records; when this returns, all that follows from them is confirmed.
+        """Apply records; when this returns, what follows from them is sent and confirmed.
 
         Raises
         ------
@@ -108,83 +128,107 @@ class UploadsAgent:
         KafkaUnavailableError
             If the broker did not acknowledge in time.
         """
-        started = time.perf_counter()
-        step = Step(
-            self._person, self._metrics, self._limits, self._codec,
-            self._settings.retry_attempts, now_ms=time.time_ns() // 1_000_000,
-        )  # fmt: skip
-        partitions = set()
-        for event in events:
-            record = _record(event)
-            origin = record.origin
-            arrival = await self.guard.admit(origin.topic, origin.partition, origin.offset)
-            if arrival is Arrival.AGAIN:
-                continue
-            partitions.add((origin.topic, origin.partition))
-            step.apply(record)
-        self._refuse_if_suspended()
-        await self._send_outputs(step)
-        self._refuse_if_suspended()
-        await self._write_state(step, partitions)
-        self._on_step(step.counts, time.perf_counter() - started)
+        async with self._busy:
+            started = time.perf_counter()
+            records = [_record(event) for event in events]
+            await self._written.learn({r.origin.partition for r in records})
+            self._take_calendars()
+            admitted = [
+                record
+                for record in records
+                if await self.guard.admit(*_place(record)) is Arrival.NEXT
+            ]
+            step = Step(
+                self.state, self._bounds, self._calendar_of, self._codec,
+                self._settings.retry_attempts, now_ms=time.time_ns() // 1_000_000,
+            )  # fmt: skip
+            step.apply(admitted)
+            self._touched.update((r.origin.topic, r.origin.partition) for r in admitted)
+            self._held.extend(events)
+            self._held_bytes += sum(len(record.value) for record in records)
+            self._refuse_if_suspended()
+            await self._send_outputs(step)
+            self._on_step(step.counts, time.perf_counter() - started)
+            if self._due():
+                await self._flush()
 
-    def _person(self, user_id: str) -> Person:
-        calendar = self._calendar_of(user_id)
-        return self.table.person(user_id, lambda: calendar).in_calendar(calendar)
+    def _take_calendars(self) -> None:
+        for user_id in self._changed_calendars():
+            self.state.set_calendar(user_id, self._calendar_of(user_id))
 
     async def _send_outputs(self, step: Step) -> None:
-        sends: list[asyncio.Future[object]] = []
-        for partition, value in step.stored:
-            sends.append(await self._submit(SAMPLES, value, partition))
-        for partition, value, _ in step.windows.records(self._codec, now_ms=step.now_ms):
-            sends.append(await self._submit(WINDOWS, value, partition))
-        for partition, alert in step.alerts:
-            value = self._codec.encode("alert", alert.to_record())
-            sends.append(await self._submit(ALERTS, value, partition, alert.user_id.encode()))
-        for partition, key, value in step.statuses:
-            sends.append(await self._submit(UPLOAD_STATUS, value, partition, key))
-        for moved in step.rerouted:
-            sent = self._submit(moved.topic, moved.value, moved.partition, None, moved.headers)
-            sends.append(await sent)
-        await asyncio.gather(*sends)
+        outputs: list[_Output] = [
+            *((SAMPLES, value, partition, None, None) for partition, value in step.stored),
+            *((WINDOWS, value, partition, None, None) for partition, value in step.windows),
+            *(
+                (ALERTS, self._codec.encode("alert", alert.to_record()), partition,
+                 alert.user_id.encode(), None)
+                for partition, alert in step.alerts
+            ),
+            *(
+                (UPLOAD_STATUS, value, partition, key, None)
+                for partition, key, value in step.statuses
+            ),
+            *((x.topic, x.value, x.partition, None, x.headers) for x in step.rerouted),
+        ]  # fmt: skip
+        await asyncio.gather(*[await self._submit(*output) for output in outputs])
 
-    async def _write_state(self, step: Step, partitions: set[tuple[str, int]]) -> None:
-        sends: list[asyncio.Future[object]] = []
-        packed = {user_id: self.table.pack(person) for user_id, (person, _) in step.people.items()}
-        for user_id, (_, partition) in step.people.items():
-            sends.append(
-                await self._submit(STATE_CHANGELOG, packed[user_id], partition, user_id.encode())
-            )
+    def _due(self) -> bool:
+        """Whether what was applied is to be written down now."""
+        if not self._held:
+            return False
+        full = self._held_bytes >= self._settings.worker_unacknowledged_bytes
+        return full or time.monotonic() >= self._flush_at or not self._app.flow_control.is_active()
+
+    async def _flush(self) -> None:
+        """Write down the state and acknowledge the records that it has applied."""
+        started = time.monotonic()
+        self._refuse_if_suspended()
         expected = self.guard.next_offsets()
-        for topic, partition in partitions:
-            mark = pack_mark(expected[topic, partition])
-            key = mark_key(topic, partition)
-            sends.append(await self._submit(STATE_CHANGELOG, mark, partition, key))
-        await asyncio.gather(*sends)
-        for user_id, (person, partition) in step.people.items():
-            self.table.keep(user_id, packed[user_id], person, partition)
-        for topic, partition in partitions:
-            self.table.keep_mark(topic, partition, expected[topic, partition])
+        people = await self._written.write({place: expected[place] for place in self._touched})
+        self._touched.clear()
+        held, self._held, self._held_bytes = self._held, [], 0
+        assert self._stream is not None, "events came from it"  # noqa: S101
+        for event in held:
+            await self._stream.ack(event)
+        seconds = time.monotonic() - started
+        pause = max(self._settings.changelog_seconds, _FLUSH_SHARE * seconds)
+        longest = max(self._settings.changelog_seconds, self._settings.changelog_longest_seconds)
+        self._flush_at = time.monotonic() + min(pause, longest)
+        self._on_flush(people, seconds)
 
     async def _submit(
         self,
         topic: str,
         value: bytes,
         partition: int,
-        key: bytes | None = None,
+        key: bytes | None,
         headers: Sequence[tuple[str, bytes]] | None = None,
-    ) -> "asyncio.Future[object]":
+    ) -> "asyncio.Future[Message]":
         while True:
             try:
                 return self._producer().submit(
                     topic, value, key=key, partition=partition, headers=headers
-                )  # type: ignore[return-value]
+                )
             except OverloadedError:  # the producer's bounded queue is full: let it drain
                 await asyncio.sleep(0.005)
 
-    async def _forget(self, *_: object, **__: object) -> None:
-        # Another worker may have read on meanwhile; the recovered table's marks tell.
-        self.guard.forget()
+    def _assigned(self) -> set[int]:
+        name = self._settings.topic(UPLOADS)
+        return {tp.partition for tp in self._app.consumer.assignment() if tp.topic == name}
+
+    async def _rebalanced(self, *_: object, **__: object) -> None:
+        # Another worker may have read on meanwhile; what is written tells.
+        await complete_or_exit(self._begin_again())
+
+    async def _begin_again(self) -> None:
+        async with self._busy:
+            self.guard.forget()
+            # What could not be acknowledged before the partitions went will come again.
+            self._held, self._held_bytes = [], 0
+            self._touched.clear()
+            self._written.doubt(keep=self._assigned())
+            await self._written.learn(self._assigned())
 
     async def _tick(self) -> None:
         self._alive = time.monotonic()
@@ -194,7 +238,14 @@ class UploadsAgent:
             except InvariantError as error:
                 exit_unfinished(error)
             self._alive = time.monotonic()
-            await asyncio.sleep(0.25)
+            if self._due() and not self._busy.locked():
+                await complete_or_exit(self._flush_alone())
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _flush_alone(self) -> None:
+        async with self._busy:
+            if self._due():
+                await self._flush()
 
     def _refuse_if_suspended(self) -> None:
         """Stop a process that was frozen: by now another may own its partitions.
@@ -211,10 +262,14 @@ class UploadsAgent:
 
 def _record(event: faust.EventT[bytes]) -> Record:
     message = event.message
-    headers = message.headers or ()
+    headers: Any = message.headers or ()
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return Record(
         Origin(message.topic, message.partition, message.offset),
         message.value or b"",
         {key: bytes(value) for key, value in pairs},
     )
+
+
+def _place(record: Record) -> tuple[str, int, int]:
+    return record.origin.topic, record.origin.partition, record.origin.offset

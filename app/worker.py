@@ -1,7 +1,8 @@
 """The worker process: the Faust application that applies uploads to people's states."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,10 +14,10 @@ from app.kafka.compacted import CompactedReader
 from app.kafka.faust_app import make_faust_app, run_faust_app, streaming
 from app.kafka.schema_ids import codec_for
 from app.logs import configure
+from app.memory import keep_large_blocks
 from app.metrics import WorkerMetrics, new_registry
 from app.ops_server import OpsServer
 from app.settings import Settings
-from schemas.catalogue import catalogue
 from schemas.codec import Codec
 from schemas.topics import USER_SETTINGS, WORKER
 from tables.days import Calendar, zone
@@ -34,11 +35,21 @@ class Calendars:
         self._codec = codec
         self._on_size = on_size
         self._known: dict[str, Calendar] = {}
+        self._changed: set[str] = set()
+        self._lock = threading.Lock()
         self.reader = CompactedReader(settings, USER_SETTINGS, self._take)
 
     def of(self, user_id: str) -> Calendar:
         """Return a person's days."""
         return self._known.get(user_id, self._default)
+
+    def changed(self) -> Sequence[str]:
+        """Return the people whose days have changed since this was last asked."""
+        if not self._changed:
+            return ()
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return sorted(changed)
 
     def _take(self, key: bytes, value: bytes | None) -> None:
         user_id = key.decode()
@@ -50,6 +61,8 @@ class Calendars:
                 zone(one["zone"])
             history = [(one["since_ms"], one["zone"]) for one in zones]
             self._known[user_id] = Calendar.of_history(history) if history else self._default
+        with self._lock:
+            self._changed.add(user_id)
         self._on_size(len(self._known))
 
 
@@ -68,11 +81,12 @@ class Worker:
         self._agent = UploadsAgent(
             self.app,
             settings,
-            metrics=catalogue(),
             codec=codec,
             calendar_of=self._calendars.of,
+            changed_calendars=self._calendars.changed,
             producer=self._confirmed,
             on_step=self._note,
+            on_flush=self._metrics.flushed,
         )
         self._ops = OpsServer(settings.metrics_port, registry, self._ready, host=settings.host)
 
@@ -100,11 +114,16 @@ class Worker:
             "user_settings_read": self._calendars.reader.caught_up.is_set(),
             "streaming": streaming(self.app),
         }
+        checks["state_read"] = checks["streaming"] and self._agent.ready()
         return all(checks.values()), checks
 
     def _note(self, counts: Counts, seconds: float) -> None:
         self._metrics.step(asdict(counts), seconds)
-        self._metrics.state_keys.set(len(self._agent.table))
+        state = self._agent.state
+        self._metrics.people.set(len(state))
+        self._metrics.series.set(state.series_count)
+        self._metrics.sample_pages.set(state.pool.pages_used)
+        self._metrics.busy_series.set(len(state.active))
         self._metrics.expired_records.set(self._agent.guard.expired)
 
 
@@ -119,5 +138,6 @@ def serve(settings: Settings) -> None:
         If the worker crashed; nothing unfinished has been acknowledged.
     """
     configure(settings, f"worker-{settings.worker_id}")
+    keep_large_blocks()
     worker = Worker(settings)
     run_faust_app(worker.app, before=worker.start, after=worker.stop)

@@ -57,6 +57,17 @@ class Codec:
         fastavro.schemaless_writer(buffer, registry.latest(subject).parsed, record)
         return buffer.getvalue()
 
+    def subject_of(self, data: bytes) -> str:
+        """Return the subject that a record was written under.
+
+        Raises
+        ------
+        DecodeError, UnknownSchemaError, RegistryUnavailableError
+            See :meth:`decode`.
+        """
+        name = self._writer(data)["name"]
+        return next(s for s in registry.subjects() if registry.latest(s).parsed["name"] == name)
+
     def decode(self, subject: str, data: bytes) -> dict[str, Any]:
         """Decode a record of any version into the newest version of its subject.
 
@@ -69,16 +80,11 @@ class Codec:
         RegistryUnavailableError
             If a schema registry is in use and does not answer (retriable).
         """
-        if len(data) < _HEADER.size:
-            raise DecodeError(f"{len(data)} bytes are too few for a record in the wire format")
-        magic, schema_id = _HEADER.unpack_from(data)
-        if magic != 0:
-            raise DecodeError(f"the first byte is {magic:#04x}, not the wire format's 0x00")
-        writer = self._ids.schema_of(schema_id)
+        writer = self._writer(data)
         reader = registry.latest(subject).parsed
         name = writer.get("name")
         if name != reader["name"]:
-            raise UnknownSchemaError(f"schema id {schema_id} is {name}, not {reader['name']}")
+            raise UnknownSchemaError(f"the record is a {name}, not a {reader['name']}")
         buffer = BytesIO(data)
         buffer.seek(_HEADER.size)
         try:
@@ -88,3 +94,11 @@ class Codec:
         if buffer.read(1):
             raise DecodeError(f"bytes are left over after the {name} record")
         return record
+
+    def _writer(self, data: bytes) -> dict[str, Any]:
+        if len(data) < _HEADER.size:
+            raise DecodeError(f"{len(data)} bytes are too few for a record in the wire format")
+        magic, schema_id = _HEADER.unpack_from(data)
+        if magic != 0:
+            raise DecodeError(f"the first byte is {magic:#04x}, not the wire format's 0x00")
+        return self._ids.schema_of(schema_id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ I64: Final[np.dtype[np.int64]] = np.dtype("<i8")
 U64: Final[np.dtype[np.uint64]] = np.dtype("<u8")
 F64: Final[np.dtype[np.float64]] = np.dtype("<f8")
 UUID: Final[np.dtype[np.void]] = np.dtype("V16")
+_SQUEEZED_MAX: Final = 256 << 20
 Item = TypeVar("Item", bound=np.generic)
 
 
@@ -50,6 +52,46 @@ def unpack(data: bytes, dtype: np.dtype[Item], name: str) -> NDArray[Item]:
 def pack(values: NDArray[Any] | Sequence[int | float], dtype: np.dtype[Any]) -> bytes:
     """Write a column as packed little-endian bytes."""
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
+
+
+def squeeze(*columns: Int64 | Float64) -> bytes:
+    """Pack columns of 8-byte items of one length small.
+
+    The bytes lie in planes (all lowest bytes of a column first), which makes long runs of what
+    changes little, and are compressed as one LZ4 block; its 4-byte length comes first.
+    """
+    planes = [np.ascontiguousarray(c).view(np.uint8).reshape(-1, 8).T.tobytes() for c in columns]
+    packed: bytes = lz4.block.compress(b"".join(planes))
+    return packed
+
+
+def unsqueeze(data: bytes, count: int, name: str) -> list[Int64]:
+    """Read columns that :func:`squeeze` packed, as int64; view them as what they are.
+
+    Parameters
+    ----------
+    data : bytes
+        The packed columns.
+    count : int
+        How many there are.
+    name : str
+        What they are, for the error.
+
+    Raises
+    ------
+    DecodeError
+        If the bytes are no such columns, or more than 256 MiB.
+    """
+    size = int.from_bytes(data[:4], "little")
+    if size % (8 * count) or size > _SQUEEZED_MAX:
+        raise DecodeError(f"{name}: {size} bytes are no {count} columns, or too many")
+    try:
+        planes = lz4.block.decompress(data)
+    except (lz4.block.LZ4BlockError, ValueError) as error:
+        raise DecodeError(f"{name}: not an LZ4 block of {size} bytes") from error
+    items = size // (8 * count)
+    whole = np.frombuffer(planes, np.uint8).reshape(count, 8, items)
+    return [np.ascontiguousarray(column.T).view(np.int64).reshape(-1) for column in whole]
 
 
 def pack_columns(record: dict[str, Any], types: Mapping[str, np.dtype[Any]]) -> None:

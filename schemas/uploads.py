@@ -6,11 +6,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ValidationError
+from app.errors import DecodeError, ValidationError
 from schemas.codec import Codec
-from schemas.columns import F64, I32, I64, UUID, Float64, Int32, Int64, Uuids, check_codes, unpack
+from schemas.columns import (
+    F64,
+    I32,
+    I64,
+    UUID,
+    Float64,
+    Int32,
+    Int64,
+    Uuids,
+    check_codes,
+    squeeze,
+    unpack,
+    unsqueeze,
+)
 
 SUBJECT = "upload_batch"
+PLAIN, PLANES = "plain", "planes-lz4"
 _INT32 = (
     "upload_user",
     "upload_device",
@@ -123,16 +137,19 @@ class UploadBatch:
 def encode(batch: UploadBatch, codec: Codec) -> bytes:
     """Write a batch as a record of topic ``uploads``."""
     record: dict[str, Any] = {name: getattr(batch, name) for name in UploadBatch.__slots__}
-    for name, value in record.items():
-        if isinstance(value, np.ndarray):
-            record[name] = value.tobytes()
+    for name in ("upload_ids", "received_ms", *_INT32):
+        record[name] = record[name].tobytes()
+    # Steps between instants are all alike where a device measures evenly.
+    record["times"] = squeeze(np.diff(batch.times, prepend=0))
+    record["values"] = squeeze(batch.values)
+    record["packing"] = PLANES
     return codec.encode(SUBJECT, record)
 
 
 def decode(data: bytes, codec: Codec) -> UploadBatch:
     """Read a record of topic ``uploads`` and check that it keeps its contract.
 
-    The columns are views of the record's bytes: read-only, not copied.
+    Columns may be views of the record's bytes: read-only.
 
     Raises
     ------
@@ -147,12 +164,21 @@ def decode(data: bytes, codec: Codec) -> UploadBatch:
     record["upload_ids"] = unpack(record["upload_ids"], UUID, "upload_ids")
     for name in _INT32:
         record[name] = unpack(record[name], I32, name)
-    for name in ("received_ms", "times"):
-        record[name] = unpack(record[name], I64, name)
-    record["values"] = unpack(record["values"], F64, "values")
+    record["received_ms"] = unpack(record["received_ms"], I64, "received_ms")
+    record["times"], record["values"] = _samples(record.pop("packing"), record)
     batch = UploadBatch(**record)
     _validate(batch)
     return batch
+
+
+def _samples(packing: str, record: dict[str, Any]) -> tuple[Int64, Float64]:
+    if packing == PLANES:
+        [steps] = unsqueeze(record["times"], 1, "times")
+        [values] = unsqueeze(record["values"], 1, "values")
+        return np.cumsum(steps), values.view(np.float64)
+    if packing == PLAIN:
+        return unpack(record["times"], I64, "times"), unpack(record["values"], F64, "values")
+    raise DecodeError(f"upload batch: no packing is called {packing!r}")
 
 
 def _validate(batch: UploadBatch) -> None:

@@ -18,17 +18,18 @@ from struct import Struct
 from typing import ClassVar, Final, NamedTuple, Self
 
 from tables.alerts import Change, Status
-from tables.limits import MAX_LEVELS, Side
-from tables.runs import Run, Samples
+from tables.detection.stretch import Stretch
+from tables.detection.wording import explain_limit, explain_return
+from tables.limits import MAX_LEVELS, Level, Side
+from tables.runs import Run
 from tables.watch import Watch
-from tables.wording import explain_limit, explain_return
 
 RULE_VERSION: Final = 1
 
 
 @dataclass(slots=True)
 class SideState:
-    """Where one side of one person's metric stands.
+    """Where one side of one series stands.
 
     Attributes
     ----------
@@ -42,6 +43,7 @@ class SideState:
     """
 
     LAYOUT: ClassVar[Struct] = Struct("<BqI")
+    SIZE: ClassVar[int] = LAYOUT.size + MAX_LEVELS * Run.LAYOUT.size
 
     level: int = 0
     runs: tuple[Run, Run, Run] = field(default_factory=lambda: (Run(), Run(), Run()))
@@ -53,25 +55,18 @@ class SideState:
         """Whether no alert is open and no row of samples beyond a limit has begun."""
         return self.level == 0 and not any(run.count for run in self.runs)
 
-    def copy(self) -> Self:
-        """Return an independent state with the same content."""
-        first, second, third = self.runs
-        runs = first.copy(), second.copy(), third.copy()
-        return type(self)(self.level, runs, self.opened_ms, self.revision)
-
     def pack(self) -> bytes:
         """Return the state as bytes."""
         runs = b"".join(Run.LAYOUT.pack(run.start_ms, run.count) for run in self.runs)
         return self.LAYOUT.pack(self.level, self.opened_ms, self.revision) + runs
 
     @classmethod
-    def unpack_from(cls, data: bytes, offset: int) -> tuple[Self, int]:
-        """Read a state at an offset of packed bytes; return it and the offset after it."""
+    def unpack_from(cls, data: bytes, offset: int) -> Self:
+        """Read a state of SIZE bytes at an offset of packed bytes."""
         level, opened_ms, revision = cls.LAYOUT.unpack_from(data, offset)
-        offset += cls.LAYOUT.size
-        end = offset + MAX_LEVELS * Run.LAYOUT.size
-        first, second, third = (Run(*f) for f in Run.LAYOUT.iter_unpack(data[offset:end]))
-        return cls(level, (first, second, third), opened_ms, revision), end
+        runs = data[offset + cls.LAYOUT.size : offset + cls.SIZE]
+        first, second, third = (Run(*fields) for fields in Run.LAYOUT.iter_unpack(runs))
+        return cls(level, (first, second, third), opened_ms, revision)
 
 
 class _Move(NamedTuple):
@@ -85,47 +80,68 @@ class _Move(NamedTuple):
 
 
 def find_crossings(
-    state: SideState, samples: Samples, *, side: Side, watch: Watch, unit: str
-) -> tuple[SideState, list[Change]]:
-    """Apply the limits of one side to samples.
+    state: SideState, stretch: Stretch, *, side: Side, watch: Watch, unit: str
+) -> list[Change]:
+    """Apply the limits of one side to samples, and take them into the state.
 
     Parameters
     ----------
     state
-        The state so far; it is left as it is.
-    samples
-        Samples, all later than those that the state has seen, rounded to the metric's precision.
+        The state so far.
+    stretch
+        Samples, all later than those that the state has seen.
     side, watch, unit
         The limits, the metric's words and its UCUM unit.
 
     Returns
     -------
-    SideState
-        The state after the samples.
     list of Change
         What happened to alerts, in the order of the samples.
     """
-    times, values, _ = samples
-    crossings = side.crossings(values)
-    if state.idle and not len(crossings):
-        return state, []
-    following = state.copy()
+    if _at_once(state, stretch, side):
+        return []
     changes = []
-    position = 0
-    while position < len(times):
-        if following.idle:
-            ahead = crossings.searchsorted(position)
-            if ahead == len(crossings):
-                break
-            position = int(crossings[ahead])
-        time, value = int(times[position]), float(values[position])
-        before = following.level
-        start = _step(following, side, time, value, joined=samples.joined(position))
-        if following.level != before:
-            move = _Move(before, position, time, value, start)
-            changes.append(_change(following, move, side=side, watch=watch, unit=unit))
-        position += 1
-    return following, changes
+    for position, (time, value) in enumerate(zip(stretch.times, stretch.rounded, strict=True)):
+        before = state.level
+        start = _step(state, side, time, value, joined=position > 0 or stretch.joined)
+        if state.level != before:
+            move = _Move(before, stretch.first + position, time, value, start)
+            changes.append(_change(state, move, side=side, watch=watch, unit=unit))
+    return changes
+
+
+def _at_once(state: SideState, stretch: Stretch, side: Side) -> bool:
+    """Take in a stretch as a whole, where that is surely the same as one sample after another.
+
+    That is so where each level's condition holds for all samples, but not yet for long enough, or
+    for none of them. Returns whether it was done; if not, the state is as before.
+    """
+    outcomes = []
+    for number, (run, level) in enumerate(zip(state.runs, side.levels, strict=False)):
+        extended = _extended(run, level, stretch, side, active=number < state.level)
+        if extended is None:
+            return False
+        outcomes.append(extended)
+    for run, (start_ms, count) in zip(state.runs, outcomes, strict=False):
+        run.start_ms, run.count = start_ms, count
+    return True
+
+
+def _extended(
+    run: Run, level: Level, stretch: Stretch, side: Side, *, active: bool
+) -> tuple[int, int] | None:
+    """Return start and count of a run after a stretch, or None where samples must be looked at."""
+    holds = level.left if active else level.reached
+    least, greatest = stretch.extremes
+    # Of the two extremes, one is the first to meet the condition and one the last.
+    first, last = (least, greatest) if side.low != active else (greatest, least)
+    if not holds(first):
+        return 0, 0
+    duration = level.clear_ms if active else level.hold_ms
+    if duration == 0 or not holds(last):
+        return None
+    whole = stretch.extend(run)
+    return None if whole.lasts(stretch.times[-1], duration) else (whole.start_ms, whole.count)
 
 
 def _step(state: SideState, side: Side, time: int, value: float, *, joined: bool) -> int:

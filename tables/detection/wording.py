@@ -6,7 +6,6 @@ They state the value, what it was compared with and what that rests on; never a 
 from typing import Final
 
 from tables.alerts import Status
-from tables.baseline import Usual
 from tables.watch import Watch
 
 Band = tuple[float | None, float | None]
@@ -22,23 +21,24 @@ def explain_unusual(
     status: Status,
     *,
     value: float,
-    usual: Usual | None,
+    level: float,
+    minutes: int,
     band: Band,
     above: bool,
 ) -> str:
-    """Explain a value that is far from, or back to, what is usual for the person's day.
+    """Explain a value that is far from, or back to, what is usual for the person.
 
-    ``usual`` is None when an alert ends because a new day has nothing to compare with.
+    ``level`` and ``band`` were learned from ``minutes`` of data; ``band`` is (None, None) when an
+    alert ends because there is nothing to compare with any more.
     """
     subject = _subject(watch, unit, value)
-    if usual is None:
+    if band == (None, None):
         return f"{subject} has no expected range to be compared with yet; the alert ends here."
     relation = {"opened": "is", "updated": "is further", "resolved": "is no longer"}[status]
     direction = "above" if above else "below"
-    period = "today" if usual.today else "of the last day with enough data"
     sentence = (
         f"{subject} {relation} {direction} the expected {_range(watch, unit, band)} "
-        f"(median {_number(watch, usual.median)} over {usual.minutes} minutes {period})."
+        f"(recent level {_number(watch, level)}, spread learned from {minutes} minutes)."
     )
     return sentence if status == "resolved" else _with_caveat(sentence, watch)
 
