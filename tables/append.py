@@ -25,6 +25,7 @@ from tables.layout import (
     HOUR_BEFORE,
     HOUR_SLOT,
     MINUTE_SLOT,
+    put,
 )
 from tables.ranges import changes, starts_of
 from tables.rows import WindowRows
@@ -205,7 +206,7 @@ def _minutes(rows: NDArray[Any], minutes: Minutes, planned: Plan) -> WindowRows:
     slot = rows["windows"][:, MINUTE_SLOT]
     first, last = minutes.of_series[:-1], minutes.of_series[1:] - 1
     same = np.flatnonzero(slot["start"] == minutes.start[first])
-    before = slot[same]
+    before = slot.take(same)
     carry(groups, first[same], before)
     care = np.zeros(len(groups), np.int64)
     care[first[same]] = before["in_care"]
@@ -252,7 +253,7 @@ def _longer(
     is_same = current["start"] == start[first]
     same = is_same.nonzero()[0]
     place = first[same]
-    carry(groups, place, current[same])
+    carry(groups, place, current.take(same))
     low[place] = np.minimum(low[place], current["low"][same])
     high[place] = np.maximum(high[place], current["high"][same])
     care = np.zeros(len(series), np.int64)
@@ -262,8 +263,8 @@ def _longer(
     windows["start"], windows["end"] = start, end
     windows["low"], windows["high"], windows["in_care"] = low, high, care
     write(groups, np.arange(len(series)), windows)
-    several = last > first
-    before[several] = windows[last[several] - 1]
-    rows["windows"][:, slot] = windows[last]
+    several = (last > first).nonzero()[0]
+    put(before, several, windows.take(last[several] - 1))
+    rows["windows"][:, slot] = windows.take(last)
     rows["windows"][:, slot_before] = before
     return WindowRows(size, series, start, end, groups, care > 0)

@@ -20,7 +20,7 @@ from tables.append import Minutes, Plan, extend, local_days, minutes_of, plan
 from tables.arrivals import Arrivals, Part, Samples, by_series, samples_of
 from tables.days import Calendar
 from tables.groups import Bools
-from tables.layout import DAY_SLOT, devices_of, ranks_of, stamps
+from tables.layout import DAY_SLOT, devices_of, put, ranks_of, stamps
 from tables.merge import Identified, Late, Merge, fold_below, resolve
 from tables.ranges import spans, starts_of
 from tables.rows import WindowRows
@@ -185,11 +185,12 @@ class _Application:
         partly = planned.partly & (pool.kept(part.slots) > 0)
         if not partly.any():
             return
-        slots = part.slots[partly]
+        which = partly.nonzero()[0]
+        slots = part.slots[which]
         times, values, _ = pool.read(slots)
-        rows = part.rows[partly]
-        counts = fold_below(rows, planned.floor[partly], pool.kept(slots), times, values)
-        part.rows[partly] = rows
+        rows = part.rows.take(which)
+        counts = fold_below(rows, planned.floor[which], pool.kept(slots), times, values)
+        put(part.rows, which, rows)
         self._done.writes.append(lambda: pool.drop(slots, counts))
 
     def _keep(
@@ -211,7 +212,7 @@ class _Application:
         def write() -> None:
             state.pool.clear(cleared)
             state.pool.append(part.slots, lengths, times, values, stamp)
-            state.series[part.slots] = part.rows
+            put(state.series, part.slots, part.rows)
 
         self._done.writes.append(write)
 
@@ -250,7 +251,7 @@ class _Application:
             lengths = np.bincount(distinct.series, minlength=len(part.slots))
             stamp = stamps(distinct.rank, distinct.device)
             state.pool.append(part.slots, lengths, distinct.time, distinct.value, stamp)
-            state.series[part.slots] = part.rows
+            put(state.series, part.slots, part.rows)
 
         done.writes.append(write)
         self._show_merged(part, merge, coming, samples.length, newest)

@@ -68,7 +68,7 @@ class Part:
         begins, lengths = self.of_series[:-1][which], np.diff(self.of_series)[which]
         return Part(
             self.slots[which],
-            self.rows[which],
+            self.rows.take(which.nonzero()[0]),
             self.segments[spans(begins, lengths)],
             starts_of(lengths),
         )

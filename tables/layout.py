@@ -91,3 +91,13 @@ def ranks_of(stamp: NDArray[np.int64]) -> NDArray[np.int64]:
 def devices_of(stamp: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the device codes in stamps."""
     return stamp & ((1 << DEVICE_BITS) - 1)
+
+
+def put(rows: NDArray[Any], which: NDArray[np.int64], replacing: NDArray[Any]) -> None:
+    """Replace structured rows, each at most once, as plain bytes.
+
+    NumPy assigns structures field by field, which takes ten times as long. To read rows,
+    ``rows.take(which)`` is as fast.
+    """
+    whole = np.dtype((np.void, rows.dtype.itemsize))
+    rows.view(whole)[which] = replacing.view(whole)

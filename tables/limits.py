@@ -14,16 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from app.errors import ConfigurationError
-from schemas.columns import Float64, Int64
 from tables.alerts import SEVERITIES, Severity
 from tables.watch import Watch, watches
 
 LIMITS: Final = Path(__file__).with_name("thresholds.csv")
 MAX_LEVELS: Final = len(SEVERITIES)
-_COMPARE: Final = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+_COMPARISONS: Final = ("<", "<=", ">", ">=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +60,6 @@ class Side:
         """Whether small values are the ones beyond the limits."""
         return self.levels[0].comparison.startswith("<")
 
-    def crossings(self, values: Float64) -> Int64:
-        """Return the positions of the values beyond the mildest limit."""
-        mildest = self.levels[0]
-        return _COMPARE[mildest.comparison](values, mildest.limit).nonzero()[0]
-
 
 class Sides(NamedTuple):
     """The limits of a metric; None on a side without any."""
@@ -105,7 +97,7 @@ def limits() -> Mapping[str, Sides]:
 def _level(row: dict[str, str], watch: Watch) -> Level:
     limit, margin = float(row["limit"]), float(row["margin"])
     inwards = margin if row["comparison"].startswith("<") else -margin
-    if row["comparison"] not in _COMPARE or row["severity"] not in SEVERITIES or margin < 0:
+    if row["comparison"] not in _COMPARISONS or row["severity"] not in SEVERITIES or margin < 0:
         raise ConfigurationError(f"{LIMITS.name}: malformed limit of {watch.metric}: {row}")
     return Level(
         comparison=row["comparison"],

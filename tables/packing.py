@@ -12,7 +12,7 @@ from schemas.columns import I32, I64, U64, Int64, squeeze, unpack, unsqueeze
 from schemas.windows import HOUR_MS, MINUTE_MS
 from tables.days import Calendar
 from tables.detection import ROW, Active
-from tables.layout import DAY_SLOT, EMPTY_SERIES, HOUR_SLOT, MINUTE_SLOT, SERIES
+from tables.layout import DAY_SLOT, EMPTY_SERIES, HOUR_SLOT, MINUTE_SLOT, SERIES, put
 from tables.pool import SAMPLES_MAX
 from tables.ranges import starts_of
 from tables.state import UPLOADS_KEPT, State
@@ -147,8 +147,8 @@ class _Read:
         times, values, stamps = (np.concatenate(c) for c in zip(*self._samples, strict=True))
         if kept.sum() != len(times) or kept.max() > SAMPLES_MAX:
             raise DecodeError("state: the samples are not as many as it says")
-        state.series[slots] = np.frombuffer(b"".join(self._rows), SERIES)
-        state.detection[slots] = np.frombuffer(b"".join(self._detection), ROW)
+        put(state.series, slots, np.frombuffer(b"".join(self._rows), SERIES))
+        put(state.detection, slots, np.frombuffer(b"".join(self._detection), ROW))
         state.pool.append(slots, kept, times, values.view(np.float64), stamps)
 
 

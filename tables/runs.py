@@ -1,46 +1,14 @@
-"""Samples as the rules take them; runs of those that agree, and how long they have lasted."""
+"""Runs of samples that agree, and how long they have lasted."""
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import ClassVar, Final, NamedTuple, Self
-
-from schemas.columns import Float64, Int64
+from typing import ClassVar, Final, Self
 
 MAX_GAP_MS: Final = 20 * 60_000
 """Samples farther apart than this are not consecutive: what lay between is not known."""
 
 MIN_SAMPLES: Final = 3
 """How many samples a run needs before its duration means anything."""
-
-
-class Samples(NamedTuple):
-    """Samples of one series, as arrays of shape (n,).
-
-    Attributes
-    ----------
-    times
-        Instants, epoch milliseconds, strictly ascending.
-    values
-        Finite values in the metric's canonical unit.
-    gaps
-        Milliseconds from the sample before each.
-    """
-
-    times: Int64
-    values: Float64
-    gaps: Int64
-
-    @classmethod
-    def after(cls, last_ms: int, times: Int64, values: Float64) -> Self:
-        """Return samples that follow one at ``last_ms``."""
-        gaps = times.copy()
-        gaps[1:] -= times[:-1]
-        gaps[:1] -= last_ms
-        return cls(times, values, gaps)
-
-    def joined(self, index: int) -> bool:
-        """Whether a sample is consecutive to the one before it."""
-        return bool(self.gaps[index] <= MAX_GAP_MS)
 
 
 @dataclass(slots=True)

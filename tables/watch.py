@@ -23,9 +23,6 @@ class AnomalyParameters:
     ----------
     sides
         On which side of the expected band a value can be unusual.
-    quantum
-        Step to which minute means are rounded, in the metric's unit: the sensor's resolution or
-        finer. States hold multiples of it, so a change needs a new version of the state.
     scale_floor
         Least value of the scale, in the metric's unit. From what the sensor and the body vary
         by at rest; without it a flat stretch (MAD 0) would make the next value unusual.
@@ -34,7 +31,6 @@ class AnomalyParameters:
     """
 
     sides: Sides
-    quantum: float
     scale_floor: float
     warm_up_minutes: int
 
@@ -70,7 +66,6 @@ def _watch(row: dict[str, str]) -> Watch:
             raise ConfigurationError(f"{PARAMETERS.name}: malformed row of {row['metric']}: {row}")
         anomaly = AnomalyParameters(
             sides=cast("Sides", row["anomaly_sides"]),
-            quantum=float(row["quantum"]),
             scale_floor=float(row["scale_floor"]),
             warm_up_minutes=int(row["warm_up_minutes"]),
         )

@@ -12,6 +12,7 @@ from tables.alerts import Alert
 from tables.append import Minutes
 from tables.detection import Active, Fresh, expected, observe, watched
 from tables.groups import Bools
+from tables.layout import put
 from tables.ranges import starts_of
 from tables.rows import concatenated
 from tables.state import State
@@ -93,7 +94,7 @@ class Watching:
             self.alerts = [(int(self._slots[i]), alert) for i, alert in found]
         order = np.argsort(self._slots)
         self._known = self._slots[order]
-        self._low, self._high = expected(self._rows[order])
+        self._low, self._high = expected(self._rows.take(order))
 
     def _fresh(self, parts: list[Shown]) -> Fresh:
         # Usually there is one part, and nothing has to be copied.
@@ -140,7 +141,7 @@ class Watching:
         """Write what the detectors keep to the state."""
         state, slots = self._state, self._slots
         was_busy: NDArray[Any] = state.detection["busy"][slots] > 0
-        state.detection[slots] = self._rows
+        put(state.detection, slots, self._rows)
         for i in was_busy.nonzero()[0].tolist():
             if i not in self._active:
                 state.active.pop(int(slots[i]), None)

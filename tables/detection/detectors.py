@@ -165,7 +165,8 @@ def _apply(state: Active, row: np.void, stretch: Stretch, watched: Watched) -> l
     if usual is not None:
         before = Quiet(int(row["quiet_side"]), int(row["quiet_until_ms"]), float(row["peak"]))
         quiet, found = find_unusual(state.unusual, before, stretch, usual=usual, watched=watched)
-        row["quiet_side"], row["quiet_until_ms"], row["peak"] = quiet
+        if quiet is not before:
+            row["quiet_side"], row["quiet_until_ms"], row["peak"] = quiet
         changes += found
     for side, of_side in zip(watched.sides, (state.low, state.high), strict=True):
         if side is not None:

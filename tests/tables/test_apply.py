@@ -15,7 +15,7 @@ from schemas.windows import DAY, HOUR, MINUTE, MINUTE_MS
 from tables.apply import Bounds
 from tables.packing import pack_people, unpack_people
 from tables.pool import SAMPLES_MAX
-from tables.state import State
+from tables.state import SERIES_BYTES_MAX, State
 from tests.tables.model import (
     CALENDARS,
     HEART_RATE,
@@ -291,3 +291,8 @@ def test_a_change_of_zone_recuts_the_open_day() -> None:
     }
     assert late == {CALENDARS["kathmandu"].day(T0)}
     assert not any(rows.size == DAY for one in applied for rows in one.windows)
+
+
+def test_the_state_of_a_series_is_bounded_in_bytes() -> None:
+    """All that is kept of a series without an open alert, detectors included."""
+    assert SERIES_BYTES_MAX <= 4_096
