@@ -117,6 +117,8 @@ class Step:
     statuses: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     rerouted: list[Rerouted] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    unreadable: int = 0
+    """Records that do not decode: nobody knows how many uploads they hold."""
 
     def apply(self, records: Sequence[Record]) -> None:
         """Apply source records in their order; a failure is routed, never raised.
@@ -157,6 +159,7 @@ class Step:
                 batch = uploads.decode(record.value, self.codec)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its neighbours go on
                 self._reroute(error, record, record.value)
+                self.unreadable += 1
                 continue
             n = len(batch)
             reads.append(_Read(record, batch, np.zeros(n, np.int32), np.zeros(n, np.int32)))

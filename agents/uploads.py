@@ -15,11 +15,12 @@ from typing import Any, Final, cast
 import faust
 from confluent_kafka import Message
 
-from agents.failures import Origin
+from agents.failures import Origin, deaths
 from agents.step import Counts, Record, Step
 from agents.written_state import WrittenState
 from app.errors import InvariantError, OverloadedError
 from app.kafka.clients import ConfirmedProducer
+from app.kafka.dead_ratio import DeadRatio
 from app.kafka.effects import complete_or_exit, exit_unfinished
 from app.kafka.guard import Arrival, OffsetGuard
 from app.settings import Settings
@@ -57,6 +58,8 @@ class UploadsAgent:
         Returns the ids of people whose days have changed since it was last asked.
     producer : callable
         Returns the confirmed producer, once the event loop runs.
+    dead_ratio : DeadRatio
+        Stops a step that sends too much to the dead letters, before anything is sent.
     on_step, on_flush : callable
         Told the counts and the seconds of every step, and the people and seconds of every flush.
     """
@@ -70,6 +73,7 @@ class UploadsAgent:
         calendar_of: Callable[[str], Calendar],
         changed_calendars: Callable[[], Sequence[str]],
         producer: Callable[[], ConfirmedProducer],
+        dead_ratio: DeadRatio,
         on_step: Callable[[Counts, float], None],
         on_flush: Callable[[int, float], None],
     ) -> None:
@@ -79,6 +83,7 @@ class UploadsAgent:
         self._calendar_of = calendar_of
         self._changed_calendars = changed_calendars
         self._producer = producer
+        self._dead_ratio = dead_ratio
         self._on_step = on_step
         self._on_flush = on_flush
         self._bounds = Bounds(
@@ -109,14 +114,13 @@ class UploadsAgent:
         return self._written.knows(self._assigned())
 
     async def _run(self, stream: faust.StreamT[bytes]) -> None:
-        # Records are acknowledged by the flush that covers them, in their order.
         self._stream = cast("faust.Stream[bytes]", stream)
-        self._stream.noack()
-        taken = self._stream.take_events(
+        # Faust's other ways of taking several acknowledge them; here the flush does.
+        taken = self._stream.noack_take(
             self._settings.worker_take, within=self._settings.worker_within_seconds
         )
         async for events in taken:
-            await complete_or_exit(self._step(events))
+            await complete_or_exit(self._step(cast("Sequence[faust.EventT[bytes]]", events)))
 
     async def _step(self, events: Sequence[faust.EventT[bytes]]) -> None:
         """Apply records; when this returns, what follows from them is sent and confirmed.
@@ -124,7 +128,8 @@ class UploadsAgent:
         Raises
         ------
         InvariantError
-            If a record was skipped, or the process may have lost its partitions.
+            If a record was skipped, the process may have lost its partitions, or too much goes
+            to the dead letters.
         KafkaUnavailableError
             If the broker did not acknowledge in time.
         """
@@ -147,6 +152,9 @@ class UploadsAgent:
             self._held.extend(events)
             self._held_bytes += sum(len(record.value) for record in records)
             self._refuse_if_suspended()
+            await self._dead_ratio.admit(
+                step.counts.uploads + step.unreadable, deaths(step.rerouted)
+            )
             await self._send_outputs(step)
             self._on_step(step.counts, time.perf_counter() - started)
             if self._due():
@@ -267,7 +275,7 @@ def _record(event: faust.EventT[bytes]) -> Record:
     return Record(
         Origin(message.topic, message.partition, message.offset),
         message.value or b"",
-        {key: bytes(value) for key, value in pairs},
+        {key: bytes(value or b"") for key, value in pairs},
     )
 
 

@@ -24,7 +24,9 @@
     ├── PermissionDeniedError       the token does not cover what was asked
     ├── OverloadedError             a bound on memory was reached; try again
     └── InvariantError              a promise would be broken: stop without acknowledging
-        └── OffsetGapError          records of a source partition were skipped
+        ├── OffsetGapError          records of a source partition were skipped
+        ├── DeadRatioError          too many uploads go to the dead letters
+        └── StalledError            records wait, and nothing is acknowledged any more
 
 Routing reads :attr:`VitalstreamError.retriable`: a retriable failure goes to the retry tiers,
 any other to the dead-letter topic. An :class:`InvariantError` does neither: it ends the process.
@@ -145,3 +147,11 @@ class InvariantError(VitalstreamError):
 
 class OffsetGapError(InvariantError):
     """Records of a source partition were skipped between two that were delivered."""
+
+
+class DeadRatioError(InvariantError):
+    """Too large a part of the uploads goes to the dead letters: draining the topic helps nobody."""
+
+
+class StalledError(InvariantError):
+    """Records wait, and the process has acknowledged nothing for too long."""

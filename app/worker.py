@@ -11,6 +11,7 @@ from agents.step import Counts
 from agents.uploads import UploadsAgent
 from app.kafka.clients import ConfirmedProducer
 from app.kafka.compacted import CompactedReader
+from app.kafka.dead_ratio import DeadRatio
 from app.kafka.faust_app import make_faust_app, run_faust_app, streaming
 from app.kafka.schema_ids import codec_for
 from app.logs import configure
@@ -77,6 +78,7 @@ class Worker:
         self._calendars = Calendars(settings, codec, self._metrics.people_with_zone.set)
         self._retries = RetryForwarder(settings, self._metrics.forwarded)
         self._producer: ConfirmedProducer | None = None
+        self._dead_ratio = DeadRatio(settings, WORKER, self._confirmed)
         self.app = make_faust_app(settings, WORKER)
         self._agent = UploadsAgent(
             self.app,
@@ -85,6 +87,7 @@ class Worker:
             calendar_of=self._calendars.of,
             changed_calendars=self._calendars.changed,
             producer=self._confirmed,
+            dead_ratio=self._dead_ratio,
             on_step=self._note,
             on_flush=self._metrics.flushed,
         )
@@ -97,6 +100,7 @@ class Worker:
         self._calendars.reader.start()
         await asyncio.to_thread(self._calendars.reader.caught_up.wait, 60)
         self._retries.start()
+        await self._dead_ratio.wait_until_released()
 
     async def stop(self) -> None:
         """Stop what was started."""
@@ -110,12 +114,14 @@ class Worker:
         return self._producer
 
     def _ready(self) -> tuple[bool, dict[str, Any]]:
+        streams = streaming(self.app)
         checks = {
             "user_settings_read": self._calendars.reader.caught_up.is_set(),
-            "streaming": streaming(self.app),
+            "streaming": streams,
+            "state_read": streams and self._agent.ready(),
         }
-        checks["state_read"] = checks["streaming"] and self._agent.ready()
-        return all(checks.values()), checks
+        ready = all(checks.values()) and not self._dead_ratio.held
+        return ready, checks | {"dead_letters": self._dead_ratio.health()}
 
     def _note(self, counts: Counts, seconds: float) -> None:
         self._metrics.step(asdict(counts), seconds)

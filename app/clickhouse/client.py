@@ -160,6 +160,13 @@ class ClickHouse:
         columns = self.columns(sql, parameters, settings)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
+    def table(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
+        """Run a query and return its rows as an Arrow table."""
+        with _translated(self._url):
+            return self._connected().query_arrow(
+                sql, parameters=dict(parameters or {}), use_strings=True
+            )
+
     @contextmanager
     def stream(self, sql: str, fmt: str) -> Iterator[Iterator[bytes]]:
         """Run a query and yield the bytes of its result as they arrive, in a format."""

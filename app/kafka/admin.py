@@ -8,10 +8,12 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from app.errors import ConfigurationError, KafkaUnavailableError
 from app.kafka.clients import common_config
+from app.kafka.holds import HOLDS_TOPIC
 from app.settings import Settings
 from schemas.topics import TOPICS, Topic
 
 _TIMEOUT = 20.0
+_ALL = (*TOPICS, HOLDS_TOPIC)
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -31,7 +33,7 @@ def existing(settings: Settings) -> dict[str, int]:
         metadata = admin(settings).list_topics(timeout=_TIMEOUT)
     except KafkaException as error:
         raise KafkaUnavailableError(f"no answer from Kafka at {settings.bootstrap}") from error
-    names = {settings.topic(topic.name): topic.name for topic in TOPICS}
+    names = {settings.topic(topic.name): topic.name for topic in _ALL}
     return {
         names[name]: len(topic.partitions)
         for name, topic in metadata.topics.items()
@@ -51,7 +53,7 @@ def create_topics(settings: Settings) -> list[str]:
     """
     have = existing(settings)
     _check_partitions(settings, have)
-    missing = [topic for topic in TOPICS if topic.name not in have]
+    missing = [topic for topic in _ALL if topic.name not in have]
     if not missing:
         return []
     new = [
@@ -78,14 +80,14 @@ def check_topics(settings: Settings) -> list[str]:
         If the broker does not answer.
     """
     have = existing(settings)
-    wrong = [f"{topic.name}: missing" for topic in TOPICS if topic.name not in have]
+    wrong = [f"{topic.name}: missing" for topic in _ALL if topic.name not in have]
     wrong += [
         f"{name}: {count} partitions, not {settings.partitions}"
         for name, count in have.items()
         if count != settings.partitions
     ]
     actual = _configs(settings, list(have))
-    for topic in TOPICS:
+    for topic in _ALL:
         for key, expected in _config(settings, topic).items() if topic.name in have else ():
             found = actual[topic.name].get(key)
             if found is None or set(found.split(",")) != set(expected.split(",")):
@@ -111,7 +113,7 @@ def describe_topics(settings: Settings) -> list[dict[str, Any]]:
             "partitions": have.get(topic.name, 0),
             "config": _config(settings, topic),
         }
-        for topic in TOPICS
+        for topic in _ALL
     ]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -129,6 +129,45 @@ class ConfirmedProducer:
         except BufferError as error:
             raise OverloadedError("the queue to Kafka is full") from error
         return future
+
+    def post(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        lost: Callable[[], None],
+    ) -> None:
+        """Hand over a record that nobody waits for.
+
+        Cheaper than :meth:`submit`: the event loop does not hear of it.
+
+        Parameters
+        ----------
+        lost : callable
+            Called, in another thread, if the broker does not acknowledge the record in time.
+
+        Raises
+        ------
+        OverloadedError
+            If the producer's bounded queue is full: nothing was taken.
+        """
+
+        def report(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                lost()
+
+        try:
+            self._producer.produce(
+                self._settings.topic(topic),
+                value=value,
+                key=key,
+                partition=-1 if partition is None else partition,
+                on_delivery=report,
+            )
+        except BufferError as error:
+            raise OverloadedError("the queue to Kafka is full") from error
 
     async def send(
         self,

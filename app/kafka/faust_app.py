@@ -1,18 +1,21 @@
 """The Faust application of a process: safe settings, a seek-safe transport, a bounded stop."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import faust
 import structlog
 from faust.tables.manager import TableManager
 
 from app.errors import VitalstreamError
+from app.kafka.lag import GROUPS
 from app.kafka.seek_safe import SeekSafeTransport
+from app.kafka.watchdog import Streaming, Watchdog
 from app.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -20,7 +23,16 @@ STOP_SECONDS = 6.0
 """How long a process may take to stop before it is ended; unfinished work is redelivered."""
 
 
-def make_faust_app(settings: Settings, name: str) -> faust.App:
+class DeploymentApp(faust.App):
+    """A Faust application that knows its deployment and its consumer group."""
+
+    def __init__(self, settings: Settings, name: str, **options: Any) -> None:  # noqa: ANN401 - Faust's
+        super().__init__(settings.topic(name), **options)
+        self.deployment = settings
+        self.group = name
+
+
+def make_faust_app(settings: Settings, name: str) -> DeploymentApp:
     """Return a Faust application with the settings that lose nothing.
 
     At-least-once delivery with effects that are idempotent; no topic is created by Faust; no web
@@ -32,10 +44,12 @@ def make_faust_app(settings: Settings, name: str) -> faust.App:
     settings : Settings
         The deployment.
     name : str
-        Consumer group, for example ``schemas.topics.WORKER``.
+        Consumer group, one of :data:`app.kafka.lag.GROUPS`.
     """
-    app = faust.App(
-        settings.topic(name),
+    (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
+    app = DeploymentApp(
+        settings,
+        name,
         broker=f"kafka://{settings.bootstrap}",
         datadir=str(settings.data_dir / "faust"),
         store="memory://",
@@ -73,27 +87,38 @@ def streaming(app: faust.App) -> bool:
 
 
 def run_faust_app(
-    app: faust.App, *, before: Callable[[], Awaitable[None]], after: Callable[[], Awaitable[None]]
+    app: DeploymentApp,
+    *,
+    before: Callable[[], Awaitable[None]],
+    after: Callable[[], Awaitable[None]],
+    waiting: Callable[[], str | None] = lambda: None,
 ) -> None:
-    """Run a Faust application until a signal stops it or it fails.
+    """Run a Faust application until a signal stops it or it fails; a watchdog looks after it.
 
     Parameters
     ----------
-    app : faust.App
+    app : DeploymentApp
         The application, its agents declared.
     before, after : coroutine functions
-        What starts before it and stops after it.
+        What starts before it and stops after it. A signal interrupts ``before``; then the process
+        ends without ``after``, for nothing was taken.
+    waiting : callable, optional
+        Returns why it is right to acknowledge nothing just now, or None. Called in the watchdog's
+        thread.
 
     Raises
     ------
     VitalstreamError
         If the application crashed.
     """
-    asyncio.run(_run(app, before, after))
+    asyncio.run(_run(app, before, after, waiting))
 
 
 async def _run(
-    app: faust.App, before: Callable[[], Awaitable[None]], after: Callable[[], Awaitable[None]]
+    app: DeploymentApp,
+    before: Callable[[], Awaitable[None]],
+    after: Callable[[], Awaitable[None]],
+    waiting: Callable[[], str | None],
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -104,14 +129,24 @@ async def _run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon)
-    await before()
-    started = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
+    if not await _begun(before, stopping):
+        return
+    watchdog = Watchdog(
+        app.deployment, app.group,
+        streaming=lambda: _streaming(app), waiting=waiting, ping=loop.call_soon_threadsafe,
+    )  # fmt: skip
+    watchdog.start()
+    started = asyncio.ensure_future(app.start())
     crashed = asyncio.ensure_future(app._crashed.wait())  # noqa: SLF001 - Faust offers no other way
-    await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
-    if crashed.done():
+    await asyncio.wait({stopping, crashed, started}, return_when=asyncio.FIRST_COMPLETED)
+    failure = started.exception() if started.done() and not started.cancelled() else None
+    if failure is None:
+        await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
+        failure = app.crash_reason
+    if not stopping.done():
         _end_within(STOP_SECONDS)
-    failure = app.crash_reason
+    watchdog.stop()
     started.cancel()
     stopping.cancel()
     crashed.cancel()
@@ -119,6 +154,41 @@ async def _run(
     await after()
     if failure is not None:
         raise VitalstreamError(f"{app.conf.id} crashed: {failure!r}") from failure
+
+
+async def _begun(before: Callable[[], Awaitable[None]], stopping: "asyncio.Future[Any]") -> bool:
+    """Run what starts before the application; return False when a signal came first."""
+    beginning: asyncio.Future[None] = asyncio.ensure_future(before())
+    both: set[asyncio.Future[Any]] = {beginning, stopping}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if beginning.done():
+        beginning.result()
+        return True
+    beginning.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await beginning
+    return False
+
+
+def _streaming(app: DeploymentApp) -> Streaming:
+    """Return what an application says of itself; called in another thread."""
+    if not app.started:
+        return Streaming(frozenset(), settled=False)
+    recovery = cast("TableManager", app.tables).recovery
+    if not streaming(app):
+        return Streaming(
+            frozenset(),
+            settled=False,
+            # Copied in one go: the other thread may add to it meanwhile.
+            settling=(app.rebalancing_count, tuple(recovery.active_offsets.values())),
+        )
+    sources = {app.deployment.topic(name) for name in GROUPS[app.group]}
+    assigned = frozenset(
+        (place.topic, place.partition)
+        for place in tuple(app.consumer.assignment())
+        if place.topic in sources
+    )
+    return Streaming(assigned, settled=True)
 
 
 def _end_within(seconds: float) -> None:

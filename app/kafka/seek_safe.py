@@ -6,13 +6,18 @@ rewind to bring the records again; but the delivery loop then goes on with the r
 fetch, and the rewound records are taken for repetitions. One to sixty records are lost without a
 word. Here a rewind first makes the delivery loop give its batch up, waits until it has, and only
 then moves the read position. :mod:`app.kafka.guard` would notice if that ever failed.
+
+Nor does aiokafka rewind a partition of which nothing was ever committed: what was dropped there
+would stay unread. Here it goes back to its beginning.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, cast
 
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 
 class SeekSafeConsumer(driver.Consumer):
@@ -63,6 +68,30 @@ class SeekSafeConsumer(driver.Consumer):
                 await super().perform_seek()
         finally:
             self._rewinds_wanted -= 1
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Move to the committed offsets; where there is none, to the oldest record."""
+        committed = await super().seek_to_committed()
+        # Faust reads its changelogs by offsets of its own.
+        changelogs = cast("TableManager", self.app.tables).changelog_topics
+        fresh = [
+            place
+            for place, offset in committed.items()
+            if not offset and place.topic not in changelogs
+        ]
+        if fresh:
+            thread = self._thread
+            consumer = thread._ensure_consumer()  # noqa: SLF001 - Faust offers no other way
+            await thread.call_thread(_seek_to_beginning, consumer, fresh)
+        return committed
+
+
+async def _seek_to_beginning(consumer: Any, places: Sequence[TP]) -> None:  # noqa: ANN401 - aiokafka's
+    """Move to the oldest records, in the consumer's thread."""
+    # Another rebalance may have taken some away meanwhile.
+    here = [place for place in places if place in consumer.assignment()]
+    if here:
+        await consumer.seek_to_beginning(*here)
 
 
 class SeekSafeTransport(driver.Transport):

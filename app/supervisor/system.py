@@ -1,11 +1,14 @@
 """The processes of the whole system: what each is, where it listens, when it is ready."""
 
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import orjson
 
 from app.embedded.kafka import EmbeddedKafka
 from app.embedded.ports import ensure_port_free
@@ -27,6 +30,28 @@ def answers(url: str) -> bool:
         with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310
             return bool(response.status == 200)
     except (OSError, ValueError):
+        return False
+
+
+def answers_or_is_held(url: str) -> bool:
+    """Whether a worker or sink is ready, or does what it should by consuming nothing.
+
+    One whose consumer group is held because of its dead letters waits for an operator; the system
+    has to be up for that.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as error:
+        return _held(error.read())
+    except (OSError, ValueError):
+        return False
+
+
+def _held(body: bytes) -> bool:
+    try:
+        return bool(orjson.loads(body)["checks"]["dead_letters"]["held"])
+    except (ValueError, KeyError, TypeError):
         return False
 
 
@@ -125,7 +150,7 @@ class System:
         return Program(
             name=name,
             command=partial(command, verb),
-            ready=partial(answers, url),
+            ready=partial(answers_or_is_held, url),
             log=self._log(name),
             env=env | {"VITALSTREAM_METRICS_PORT": str(port)},
         )

@@ -1,10 +1,8 @@
-"""Where failed records go, and that what waits in a retry topic comes back."""
-
-import time
-from collections.abc import Iterator
+"""Where failed records go, and what their headers say."""
 
 import pytest
-from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agents.failures import (
     ATTEMPT,
@@ -12,15 +10,14 @@ from agents.failures import (
     FIRST_FAILED,
     NOT_BEFORE,
     ORIGIN,
+    REPLAYED_FROM,
     Origin,
+    Rerouted,
+    deaths,
     reroute,
 )
-from agents.retries import RetryForwarder
 from app.errors import DecodeError, RegistryUnavailableError
-from app.kafka.clients import producer_config
-from schemas.topics import DEAD_LETTERS, RETRY_1M, RETRY_5S, RETRY_10M, UPLOADS
-from tests.servers import wait_until
-from tests.worker.conftest import System
+from schemas.topics import DEAD_LETTERS, RETRY_1M, RETRY_5S, RETRY_10M
 
 NOW = 1_795_428_000_000
 HERE = Origin("uploads", 2, 41)
@@ -60,28 +57,45 @@ def test_an_error_of_a_library_tells_its_class_only() -> None:
     assert dict(moved.headers)["vs-error"] == b"ValueError"
 
 
-@pytest.fixture
-def forwarded(system: System) -> Iterator[list[str]]:
-    seen: list[str] = []
-    forwarder = RetryForwarder(system.settings, seen.append)
-    forwarder.start()
-    yield seen
-    forwarder.stop()
+@pytest.mark.parametrize("attempt", [b"", b"soon", b"-1", b"\xff", b"9" * 400])
+def test_a_count_that_is_none_is_a_first_attempt(attempt: bytes) -> None:
+    moved = reroute(
+        RegistryUnavailableError(""), b"x", HERE, {ATTEMPT: attempt}, now_ms=NOW, attempts=3
+    )
+    assert moved.topic == RETRY_5S
+    assert dict(moved.headers)[ATTEMPT] == b"1"
 
 
-@pytest.mark.servers
-def test_what_is_due_comes_back_and_what_is_not_waits(system: System, forwarded: list[str]) -> None:
-    producer = Producer(producer_config(system.settings, delivery_seconds=20))
-    soon = time.time_ns() // 1_000_000 + 1_500
-    later = soon + 3_600_000
-    for partition, (value, due) in enumerate([(b"due", 0), (b"soon", soon), (b"later", later)]):
-        producer.produce(
-            system.settings.topic(RETRY_5S), value, partition=partition,
-            headers=[(NOT_BEFORE, b"%d" % due), (ATTEMPT, b"1")],
-        )  # fmt: skip
-    assert producer.flush(20) == 0
-    wait_until(lambda: len(forwarded) == 2, "two records have been forwarded", 30)
-    assert time.time_ns() // 1_000_000 >= soon
-    back = {value: headers for _, value, headers in system.read(UPLOADS)}
-    assert back.keys() == {b"due", b"soon"}
-    assert back[b"due"][ATTEMPT] == b"1"
+def test_a_long_chain_keeps_its_first_and_its_last_errors() -> None:
+    headers: dict[str, bytes] = {}
+    for number in range(100):
+        error = RegistryUnavailableError(f"{number} " + "\N{SNOWMAN}" * 30)
+        headers = dict(reroute(error, b"", HERE, headers, now_ms=NOW, attempts=3).headers)
+    chain = headers[ERROR_CHAIN].decode()
+    assert len(headers[ERROR_CHAIN]) <= 2_000
+    links = chain.split(" | ")
+    assert links[0].startswith("RegistryUnavailableError: 0 ")
+    assert [link.split()[1] for link in links[1:]] == [
+        str(number) for number in range(101 - len(links), 100)
+    ]
+
+
+@given(st.binary(max_size=300), st.text(max_size=3_000))
+def test_whatever_the_headers_hold_a_failure_is_routed(held: bytes, said: str) -> None:
+    headers = dict.fromkeys([ATTEMPT, ERROR_CHAIN, ORIGIN, FIRST_FAILED, REPLAYED_FROM], held)
+    moved = reroute(DecodeError(said), b"x", HERE, headers, now_ms=NOW, attempts=3)
+    assert moved.dead
+    assert moved.kind == "DecodeError"
+    assert len(dict(moved.headers)[ERROR_CHAIN]) <= 2_000
+
+
+def test_deaths_are_counted_by_kind_without_those_that_were_replayed() -> None:
+    def moved(error: Exception, headers: dict[str, bytes] | None = None) -> Rerouted:
+        return reroute(error, b"", HERE, headers or {}, now_ms=NOW, attempts=3)
+
+    again = moved(DecodeError("x"), {REPLAYED_FROM: b"uploads-dlq/0/1"})
+    assert again.replayed
+    assert deaths(
+        [moved(DecodeError("x")), moved(ValueError("x")), moved(DecodeError("y")),
+         moved(RegistryUnavailableError("")), again]
+    ) == {"DecodeError": 2, "ValueError": 1}  # fmt: skip

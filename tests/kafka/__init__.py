@@ -1,0 +1,1 @@
+"""Tests of the Kafka clients and of what watches over them."""
