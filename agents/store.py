@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Final, cast
 
 import faust
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from agents.failures import describe
 from app.errors import RegistryUnavailableError
 from app.kafka.clients import ConfirmedProducer
+from app.kafka.dead_ratio import DeadRatio
 from app.kafka.effects import complete_or_exit
 from app.kafka.guard import OffsetGuard
 from app.metrics import SinkMetrics
@@ -26,6 +28,8 @@ from schemas.topics import UPLOAD_STATUS
 
 _log = structlog.get_logger(__name__)
 Decode = Callable[[Record, Codec], Decoded]
+_GROUPS_AT_ONCE: Final = 2
+"""Groups of one topic that are inserted at the same time, while the next one is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class SinkParts:
     guard: OffsetGuard
     metrics: SinkMetrics
     producer: Callable[[], ConfirmedProducer]
+    dead_ratio: DeadRatio
 
 
 class StoreAgent:
@@ -46,7 +51,8 @@ class StoreAgent:
 
     A step takes what has arrived (at most ``sink_take`` records, waiting at most
     ``sink_within_seconds``), stores it in groups of at most about ``sink_max_rows`` rows, tells
-    that uploads are stored, and only then ends, which acknowledges the records. A record that
+    that uploads are stored, and only then ends, which acknowledges the records. While two groups
+    are being inserted the next is decoded, in threads: three are in memory at most. A record that
     does not decode is kept in ``dead_letters``; its neighbours do not notice.
 
     Parameters
@@ -86,30 +92,50 @@ class StoreAgent:
             If a record was skipped.
         KafkaUnavailableError
             If the broker did not acknowledge a status in time.
+        DeadRatioError
+            If too many records are kept apart.
         """
+        dead: Counter[str] = Counter()
         for event in events:
             message = event.message
             # A record that comes again is stored again: that changes nothing.
             await self._parts.guard.admit(message.topic, message.partition, message.offset)
-        for group in self._groups(events):
-            refused = await self._parts.store.store(group)
-            await self._tell(group, refused)
+        records = iter([_record(event, self._topic) for event in events])
+        storing: deque[asyncio.Task[None]] = deque()
+        last: asyncio.Task[None] | None = None
+        while group := await asyncio.to_thread(self._group, records, dead):
+            if len(storing) == _GROUPS_AT_ONCE:
+                await storing.popleft()
+            last = asyncio.create_task(self._store(group, last, dead))
+            storing.append(last)
+        for task in storing:
+            await task
+        await self._parts.dead_ratio.admit(len(events), dead)
         self._parts.metrics.expired_records.set(self._parts.guard.expired)
 
-    def _groups(self, events: Iterable[faust.EventT[bytes]]) -> Iterator[list[Decoded]]:
+    async def _store(
+        self,
+        group: Sequence[Decoded],
+        earlier: "asyncio.Task[None] | None",
+        dead: Counter[str],
+    ) -> None:
+        refused = await self._parts.store.store(group, earlier=earlier)
+        if refused:
+            dead["QueryError"] += len(refused)
+        await self._tell(group, refused)
+
+    def _group(self, records: Iterator[Record], dead: Counter[str]) -> list[Decoded]:
+        """Decode the records of the next group; return none when there are none."""
         group: list[Decoded] = []
         rows = 0
-        for event in events:
-            decoded = self._decoded(_record(event, self._topic))
-            group.append(decoded)
-            rows += decoded.size
+        for record in records:
+            group.append(self._decoded(record, dead))
+            rows += group[-1].size
             if rows >= self._parts.settings.sink_max_rows:
-                yield group
-                group, rows = [], 0
-        if group:
-            yield group
+                break
+        return group
 
-    def _decoded(self, record: Record) -> Decoded:
+    def _decoded(self, record: Record, dead: Counter[str]) -> Decoded:
         try:
             return self._decode(record, self._parts.codec)
         except RegistryUnavailableError:
@@ -120,6 +146,7 @@ class StoreAgent:
                 offset=record.offset, error=describe(error),
             )  # fmt: skip
             self._parts.metrics.records.labels(record.topic, "dead").inc()
+            dead[type(error).__name__] += 1
             return unstorable(record, error, self._parts.codec)
 
     async def _tell(self, group: Sequence[Decoded], refused: Sequence[Decoded]) -> None:
@@ -152,5 +179,5 @@ def _record(event: faust.EventT[bytes], topic: str) -> Record:
         message.offset,
         int(message.timestamp * 1000),
         message.value or b"",
-        {key: bytes(value) for key, value in pairs},
+        {key: bytes(value or b"") for key, value in pairs},
     )

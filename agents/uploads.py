@@ -107,7 +107,8 @@ class UploadsAgent:
         )  # fmt: skip
         app.agent(topic, name="uploads", concurrency=1)(self._run)
         app.on_rebalance_complete.connect(self._rebalanced)
-        app.task(self._tick)
+        app.task(self._beat)
+        app.task(self._flush_when_due)
 
     def ready(self) -> bool:
         """Whether the state of all assigned partitions is known."""
@@ -238,7 +239,8 @@ class UploadsAgent:
             self._written.doubt(keep=self._assigned())
             await self._written.learn(self._assigned())
 
-    async def _tick(self) -> None:
+    async def _beat(self) -> None:
+        """Notice that the process stood still; nothing here ever waits for anybody else."""
         self._alive = time.monotonic()
         while True:
             try:
@@ -246,6 +248,10 @@ class UploadsAgent:
             except InvariantError as error:
                 exit_unfinished(error)
             self._alive = time.monotonic()
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _flush_when_due(self) -> None:
+        while True:
             if self._due() and not self._busy.locked():
                 await complete_or_exit(self._flush_alone())
             await asyncio.sleep(_TICK_SECONDS)

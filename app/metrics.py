@@ -86,6 +86,11 @@ class GatewayMetrics:
             registry=registry,
         )
         # Memory
+        self.verified_tokens = Gauge(
+            "vitalstream_verified_tokens",
+            "Tokens that are not verified again while they hold.",
+            registry=registry,
+        )
         self.status_cache_uploads = Gauge(
             "vitalstream_status_cache_uploads", "Upload statuses held.", registry=registry
         )
@@ -100,6 +105,24 @@ class GatewayMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        # What is asked for with every request: finding a labelled metric costs more than using it.
+        self._answered: dict[tuple[str, str], Counter] = {}
+        self._requests: dict[tuple[str, str, int], Histogram] = {}
+
+    def answered(self, transport: str, outcome: str) -> None:
+        """Count an answered upload."""
+        counter = self._answered.get((transport, outcome))
+        if counter is None:
+            counter = self._answered[transport, outcome] = self.uploads.labels(transport, outcome)
+        counter.inc()
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Measure a request."""
+        histogram = self._requests.get((method, route, status))
+        if histogram is None:
+            histogram = self.request_seconds.labels(method, route, str(status))
+            self._requests[method, route, status] = histogram
+        histogram.observe(seconds)
 
 
 class WorkerMetrics:
@@ -122,8 +145,26 @@ class WorkerMetrics:
             ["tier"],
             registry=registry,
         )
-        self.state_keys = Gauge(
-            "vitalstream_worker_state_keys", "People in the state table.", registry=registry
+        self._flush_seconds = Histogram(
+            "vitalstream_worker_flush_seconds",
+            "One flush: changed people and offsets written down and confirmed.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._flushed = Counter(
+            "vitalstream_worker_people_written", "States written down.", registry=registry
+        )
+        self.people = Gauge("vitalstream_worker_people", "People in the state.", registry=registry)
+        self.series = Gauge("vitalstream_worker_series", "Series in the state.", registry=registry)
+        self.busy_series = Gauge(
+            "vitalstream_worker_busy_series",
+            "Series with an open alert, or one that is about to be.",
+            registry=registry,
+        )
+        self.sample_pages = Gauge(
+            "vitalstream_worker_sample_pages",
+            "Pages of 16 recent samples in the state.",
+            registry=registry,
         )
         self.people_with_zone = Gauge(
             "vitalstream_worker_people_with_zone",
@@ -141,6 +182,11 @@ class WorkerMetrics:
         for kind, count in counts.items():
             self._applied.labels(kind).inc(count)
         self._step_seconds.observe(seconds)
+
+    def flushed(self, people: int, seconds: float) -> None:
+        """Count one flush."""
+        self._flushed.inc(people)
+        self._flush_seconds.observe(seconds)
 
     def forwarded(self, tier: str) -> None:
         """Count a record that went back to uploads."""
@@ -168,6 +214,21 @@ class SinkMetrics:
         )
         self.late_windows = Counter(
             "vitalstream_sink_late_windows", "Windows computed from storage.", registry=registry
+        )
+        self.backfill_pending = Gauge(
+            "vitalstream_backfill_pending_windows",
+            "Late windows that wait, as often as they were asked for.",
+            registry=registry,
+        )
+        self.backfill_age_seconds = Gauge(
+            "vitalstream_backfill_age_seconds",
+            "How long the oldest request for late windows has waited.",
+            registry=registry,
+        )
+        self.backfill_seconds = Counter(
+            "vitalstream_backfill_seconds",
+            "Time that queries for late windows took.",
+            registry=registry,
         )
         self.store_delay_seconds = Histogram(
             "vitalstream_store_delay_seconds",

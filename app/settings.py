@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     )
     auth_issuer: str = Field("vitalstream", description="Expected `iss` of tokens.")
     auth_audience: str = Field("vitalstream", description="Expected `aud` of tokens.")
+    auth_cache_tokens: Positive = Field(
+        10_000, description="Verified tokens that a gateway remembers until they expire."
+    )
     auth_demo_sign_in: bool = Field(
         False, description="Sign in visitors from the loopback address without a token (demo)."
     )
@@ -103,6 +106,9 @@ class Settings(BaseSettings):
         200, ge=0, description="Uploads a second of one token (bursts of ten times); 0: no limit."
     )
     coalesce_ms: float = Field(4, ge=0, le=1000, description="How long uploads wait for company.")
+    coalesce_busy_ms: float = Field(
+        24, ge=0, le=1000, description="How long they wait at most while more and more come."
+    )
     batch_max_samples: Positive = Field(
         40_000, description="Samples after which a batch record is sent at once."
     )
@@ -123,22 +129,47 @@ class Settings(BaseSettings):
     worker_within_seconds: Seconds = Field(
         0.02, description="How long a step waits for more records; bounds the added delay."
     )
-    live_horizon_seconds: Positive = Field(
-        900, description="How long a series keeps its instants; older data goes to backfill."
+    live_horizon_seconds: int = Field(
+        900, ge=60, le=2700,
+        description="How long a series keeps its instants; older data goes to backfill.",
+    )  # fmt: skip
+    live_samples_max: int = Field(
+        128, ge=16, le=128, description="Most instants that a series keeps, whatever the horizon."
     )
-    live_samples_max: Positive = Field(
-        4_096, description="Most instants that a series keeps, whatever the horizon."
+    changelog_seconds: Seconds = Field(
+        1.0, description="How often a worker writes down the state of people who have changed."
     )
-    state_cache_people: Positive = Field(
-        20_000, description="People whose state a worker keeps unpacked; others cost an unpacking."
+    changelog_longest_seconds: Seconds = Field(
+        10.0, description="How far that stretches under load; bounds what a crash repeats."
+    )
+    worker_unacknowledged_bytes: Positive = Field(
+        64 << 20, description="Batch records applied but not written down, at most, in bytes."
     )
     default_time_zone: str = Field("UTC", description="Zone of users who have set none (IANA).")
     retry_attempts: Positive = Field(3, description="Retry tiers that are tried before the DLQ.")
+
+    # Worker and sink
+    dead_ratio_limit: float = Field(
+        0.05, ge=0, le=1, description="Part of uploads that may become dead letters; 1: no limit."
+    )
+    dead_ratio_uploads: Positive = Field(
+        200, description="Least uploads in the window before that limit counts."
+    )
+    dead_ratio_seconds: Seconds = Field(300, description="Length of that window.")
+    stall_seconds: Seconds = Field(
+        120, description="Longest time without an acknowledgement while records wait; then restart."
+    )
 
     # Sink
     sink_max_rows: Positive = Field(100_000, description="Most rows in one ClickHouse insert.")
     sink_within_seconds: Seconds = Field(1.0, description="Longest wait before an insert.")
     sink_take: Positive = Field(400, description="Most records in one ClickHouse insert.")
+    backfill_share: float = Field(
+        0.5, gt=0, le=1, description="Part of the time in which late windows may be computed."
+    )
+    backfill_windows: Positive = Field(
+        100_000, description="Most late windows that a batch of the backfill takes."
+    )
     retention_days: Positive = Field(
         3650, description="How long samples stay in ClickHouse (TTL of the samples table)."
     )

@@ -43,7 +43,12 @@ COMMANDS = {
     "sql": Entry("app.cli.sql:command", "Query ClickHouse.", _DATA),
     "token": Entry("app.cli.token:token", "Print a signed token.", _DATA),
     "status": Entry("app.cli.status:command", "Show lag, rates and health.", _CARE),
-    "dlq": Entry("app.cli.dlq:app", "List, show and replay dead letters.", _CARE),
+    "dlq": Entry("app.cli.dlq:app", "List, show, replay and discard dead letters.", _CARE),
+    "chaos": Entry(
+        "app.cli.chaos:command", "Disturb the system and prove that nothing is lost.", _CARE
+    ),
+    "bench": Entry("app.cli.bench:app", "Measure the product, beside its peers.", _CARE),
+    "capacity": Entry("app.cli.capacity:command", "Compute what so many people need.", _CARE),
     "topics": Entry("app.cli.topics:app", "Create, check or describe the topics.", _CARE),
     "migrate": Entry("app.cli.processes:migrate", "Bring ClickHouse's tables up to date.", _CARE),
     "settings": Entry("app.cli.configuration:settings", "List every setting.", _CARE),

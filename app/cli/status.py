@@ -22,6 +22,7 @@ SELECT count() AS uploads, sum(accepted) AS samples
 FROM uploads
 WHERE received_at > now64(3, 'UTC') - INTERVAL 1 MINUTE
 """
+_BACKFILL = "SELECT windows, requests, oldest FROM backfill"
 
 
 class Format(StrEnum):
@@ -64,9 +65,11 @@ def _report(settings: "Settings") -> dict[str, Any]:
         health.insert(0, _state("kafka", True, settings.bootstrap))
     except KafkaUnavailableError as error:
         health.insert(0, _state("kafka", False, str(error)))
-    uploads, clickhouse = _last_minute(settings)
+    uploads, backfill, clickhouse = _stored(settings)
     health.insert(1, clickhouse)
-    return {"health": health, "last_minute": uploads, "partitions": partitions}
+    return {
+        "health": health, "last_minute": uploads, "backfill": backfill, "partitions": partitions,
+    }  # fmt: skip
 
 
 def _measured(
@@ -87,18 +90,22 @@ def _measured(
     ]
 
 
-def _last_minute(settings: "Settings") -> tuple[dict[str, Any] | None, dict[str, Any]]:
+def _stored(
+    settings: "Settings",
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any]]:
+    """Return the uploads of the last minute, the late windows that wait, and how it is."""
     from app.clickhouse.client import reader  # noqa: PLC0415  (slow to import)
     from app.errors import ClickHouseUnavailableError, QueryError  # noqa: PLC0415
 
     database = reader(settings)
     try:
-        [row] = database.rows(_LAST_MINUTE)
+        [uploads] = database.rows(_LAST_MINUTE)
+        [backfill] = database.rows(_BACKFILL)
     except (ClickHouseUnavailableError, QueryError) as error:
-        return None, _state("clickhouse", False, str(error))
+        return None, None, _state("clickhouse", False, str(error))
     finally:
         database.close()
-    return row, _state("clickhouse", True, settings.clickhouse)
+    return uploads, backfill, _state("clickhouse", True, settings.clickhouse)
 
 
 def _health(settings: "Settings") -> list[dict[str, Any]]:
@@ -128,6 +135,9 @@ def _print(report: dict[str, Any]) -> None:
     if report["last_minute"] is not None:
         uploads, samples = report["last_minute"]["uploads"], report["last_minute"]["samples"]
         console.print(f"last minute: {uploads / 60:,.1f} uploads/s, {samples / 60:,.1f} samples/s")
+    if report["backfill"] is not None and report["backfill"]["requests"]:
+        windows, oldest = report["backfill"]["windows"], report["backfill"]["oldest"]
+        console.print(f"backfill: {windows:,} late windows wait, the oldest since {oldest}")
     lag = Table(title="Lag", title_justify="left", header_style="bold")
     for name in ("group", "topic"):
         lag.add_column(name)

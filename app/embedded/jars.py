@@ -1,4 +1,4 @@
-"""The broker's Java archives: locked by SHA-256, fetched once, shared by every data directory.
+"""Java archives, the broker's above all: locked by SHA-256, fetched once, shared.
 
 ``kafka.lock.json`` holds Maven coordinates and sums, no addresses: where archives come from is
 jgo's configuration. ``python -m app.embedded.lock VERSION`` writes it anew.
@@ -50,12 +50,12 @@ class Jar:
 
 
 @cache
-def locked_jars() -> tuple[Jar, ...]:
-    """Return the archives of the committed lock."""
-    return tuple(Jar(**entry) for entry in json.loads(LOCK_PATH.read_text())["jars"])
+def locked_jars(lock: Path = LOCK_PATH) -> tuple[Jar, ...]:
+    """Return the archives of a committed lock."""
+    return tuple(Jar(**entry) for entry in json.loads(lock.read_text())["jars"])
 
 
-def cache_directory(root: Path | None = None) -> Path:
+def cache_directory(root: Path | None = None, lock: Path = LOCK_PATH) -> Path:
     """Return where the archives of this very lock are kept.
 
     Parameters
@@ -63,15 +63,20 @@ def cache_directory(root: Path | None = None) -> Path:
     root
         Directory of caches; by default ``$XDG_CACHE_HOME/vitalstream``, else
         ``~/.cache/vitalstream``.
+    lock
+        The lock, ``NAME.lock.json``; by default the broker's.
     """
     if root is None:
         home = os.environ.get("XDG_CACHE_HOME")
         root = (Path(home) if home else Path.home() / ".cache") / "vitalstream"
-    return root / f"kafka-{hashlib.sha256(LOCK_PATH.read_bytes()).hexdigest()[:12]}"
+    name, _, _ = lock.name.partition(".")
+    return root / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
 
 
-def ensure_jars(root: Path | None = None, progress: Progress | None = None) -> list[Path]:
-    """Return the broker's class path; fetch what is missing, verify everything.
+def ensure_jars(
+    root: Path | None = None, progress: Progress | None = None, lock: Path = LOCK_PATH
+) -> list[Path]:
+    """Return the class path of a lock, by default the broker's; fetch and verify everything.
 
     Blocks while archives are fetched (about 45 MB the first time) or while another process is
     fetching them.
@@ -81,14 +86,14 @@ def ensure_jars(root: Path | None = None, progress: Progress | None = None) -> l
     ServerFailedError
         When an archive cannot be fetched or is not the one in the lock.
     """
-    directory = cache_directory(root)
+    directory = cache_directory(root, lock)
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "fetching").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        missing = [jar for jar in locked_jars() if not jar.matches(directory / jar.filename)]
+    with (directory / "fetching").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        missing = [jar for jar in locked_jars(lock) if not jar.matches(directory / jar.filename)]
         if missing:
             _fetch_all(missing, directory, progress)
-    return [directory / jar.filename for jar in locked_jars()]
+    return [directory / jar.filename for jar in locked_jars(lock)]
 
 
 def _fetch_all(jars: list[Jar], directory: Path, progress: Progress | None) -> None:
@@ -102,7 +107,7 @@ def _fetch_all(jars: list[Jar], directory: Path, progress: Progress | None) -> N
                 done += fetches[fetch].size
                 if progress is not None:
                     progress(
-                        f"Kafka archives {count}/{len(jars)}, {done / 1e6:.1f}/{total / 1e6:.1f} MB"
+                        f"Java archives {count}/{len(jars)}, {done / 1e6:.1f}/{total / 1e6:.1f} MB"
                     )
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -118,7 +123,7 @@ def _fetch(jar: Jar, staging: Path, directory: Path) -> None:
             path = _download(jar, staging)
         except (OSError, RuntimeError, ServerFailedError) as error:  # requests' are OSErrors
             if attempt == _ATTEMPTS:
-                message = f"the Kafka archive {jar.coordinate} could not be fetched: {error}"
+                message = f"the archive {jar.coordinate} could not be fetched: {error}"
                 raise ServerFailedError(message) from error
             time.sleep(attempt)
         else:
@@ -143,5 +148,5 @@ def _download(jar: Jar, staging: Path) -> Path:
     shutil.rmtree(staging / group.replace(".", "/") / artifact / version, ignore_errors=True)
     path = Path(context.project(group, artifact).at_version(version).artifact().resolve())
     if not jar.matches(path):  # cut short, or not what was locked
-        raise ServerFailedError(f"what was fetched is not the one in {LOCK_PATH.name}")
+        raise ServerFailedError("what was fetched is not the one in the lock")
     return path

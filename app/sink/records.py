@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.errors import ValidationError
-from app.sink.late import LateWindow
 from schemas.columns import Int64, Uuids
 from schemas.statuses import StatusBatch
 
@@ -53,8 +52,9 @@ class Decoded:
         The record.
     rows : Rows
         What is inserted first.
-    late : tuple of LateWindow
-        Windows that are computed again once these rows are in.
+    late : pyarrow.Table or None
+        Windows to compute again once these rows are in; schema
+        :data:`app.sink.late_requests.LATE_WINDOWS`.
     then : Rows
         What is inserted after that.
     stored : StatusBatch or None
@@ -63,7 +63,7 @@ class Decoded:
 
     record: Record
     rows: Rows
-    late: tuple[LateWindow, ...] = ()
+    late: pa.Table | None = None
     then: Rows = field(default_factory=dict)
     stored: StatusBatch | None = None
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from agents.outputs import status_of
 from app.errors import ValidationError
-from app.sink.late import LateWindow
+from app.sink.late_requests import LATE_WINDOWS
 from app.sink.records import Decoded, Record, coded, instants, parse_uuids, uuid_column
-from schemas import accepted, uploads, windows
+from schemas import accepted, uploads
 from schemas.accepted import AcceptedBatch
 from schemas.codec import Codec
 from schemas.columns import Int32, Int64, Uuids
@@ -31,7 +31,7 @@ def decode_samples(record: Record, codec: Codec) -> Decoded:
         record,
         {"samples_data": sample_rows(batch)},
         late=_late(applied),
-        then={"uploads_data": _stored_rows(batch, now_ms)},
+        then={"uploads_data": stored_rows(batch, now_ms)},
         stored=status_of(batch, "stored", at_ms=now_ms),
     )
 
@@ -92,17 +92,14 @@ def stage_rows(
     )
 
 
-def _stored_uploads(applied: AcceptedBatch, codec: Codec) -> UploadBatch:
-    batch = uploads.decode(applied.batch, codec)
-    keep = np.ones(len(batch), bool)
-    try:
-        keep[applied.set_aside] = False
-    except IndexError as error:
-        raise ValidationError("an upload is set aside that the batch does not hold") from error
-    return batch if keep.all() else batch.select(keep)
+def stored_rows(batch: UploadBatch, now_ms: int) -> pa.Table:
+    """Return the (N,) uploads of a batch that is stored as rows of ``uploads_data``.
 
-
-def _stored_rows(batch: UploadBatch, now_ms: int) -> pa.Table:
+    Raises
+    ------
+    ValidationError
+        If a user id is no UUID.
+    """
     return stage_rows(
         "stored",
         batch_id=batch.batch_id,
@@ -120,18 +117,28 @@ def _stored_rows(batch: UploadBatch, now_ms: int) -> pa.Table:
     )
 
 
-def _late(applied: AcceptedBatch) -> tuple[LateWindow, ...]:
-    if not np.isin(applied.late_size, (windows.MINUTE, windows.HOUR, windows.DAY)).all():
-        raise ValidationError("a late window has an unknown size")
-    parse_uuids(applied.users, "user id")
-    return tuple(
-        LateWindow(size, applied.users[user], applied.metrics[metric], start, end)
-        for size, user, metric, start, end in zip(
-            applied.late_size.tolist(),
-            applied.late_user.tolist(),
-            applied.late_metric.tolist(),
-            applied.late_start.tolist(),
-            applied.late_end.tolist(),
-            strict=True,
-        )
+def _stored_uploads(applied: AcceptedBatch, codec: Codec) -> UploadBatch:
+    batch = uploads.decode(applied.batch, codec)
+    keep = np.ones(len(batch), bool)
+    try:
+        keep[applied.set_aside] = False
+    except IndexError as error:
+        raise ValidationError("an upload is set aside that the batch does not hold") from error
+    return batch if keep.all() else batch.select(keep)
+
+
+def _late(applied: AcceptedBatch) -> pa.Table | None:
+    if not len(applied.late_user):
+        return None
+    users = parse_uuids(applied.users, "user id")
+    metrics = pa.array(applied.metrics, pa.string())
+    return pa.table(
+        {
+            "size": pa.array(applied.late_size, pa.int8()),
+            "user_id": uuid_column(users[applied.late_user]),
+            "metric": metrics.take(pa.array(applied.late_metric)),
+            "window_start": instants(applied.late_start),
+            "window_end": instants(applied.late_end),
+        },
+        schema=LATE_WINDOWS,
     )

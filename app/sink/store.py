@@ -1,8 +1,10 @@
 """Storing decoded records: insert, again and again until ClickHouse has them.
 
-Order for a group of records: their rows; the late windows that they ask for; the rows that say
-that they are stored. Whoever acknowledges the records afterwards loses nothing: all inserts are
-idempotent, so a group that was interrupted is stored again from its beginning.
+Order for a group of records: their rows; then the rows that say that they are stored, and the
+request for the late windows that they ask for. Whoever acknowledges the records afterwards loses
+nothing: all inserts are idempotent, so a group that was interrupted is stored again from its
+beginning. Groups may be stored at the same time; the samples that a late window needs may be in an
+earlier one, so its request waits for that.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import pyarrow as pa
 import structlog
@@ -20,10 +22,12 @@ from app.clickhouse.client import ClickHouse, refuses_data
 from app.errors import ClickHouseUnavailableError, QueryError
 from app.metrics import SinkMetrics
 from app.sink.dead_letter_rows import unstorable
-from app.sink.late import LateWindow, recompute
+from app.sink.late_requests import TABLE as LATE_REQUESTS
+from app.sink.late_requests import distinct, request_rows
 from app.sink.records import Decoded, Rows, joined
 from schemas.codec import Codec
 
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _THREADS: Final = 6
@@ -54,11 +58,23 @@ class Store:
         self.trouble: str | None = None
         """Why the last attempt failed; None when it did not."""
 
-    async def store(self, group: Sequence[Decoded]) -> list[Decoded]:
+    async def store(
+        self, group: Sequence[Decoded], *, earlier: "asyncio.Task[None] | None" = None
+    ) -> list[Decoded]:
         """Store records; when it returns, ClickHouse has all that they ask for.
+
+        What that does not mean: that their late windows are computed. The request for them is
+        stored, and the backfill lane serves it.
 
         Records that ClickHouse refuses for their data end in ``dead_letters`` instead, found by
         halving; the others go in.
+
+        Parameters
+        ----------
+        group : sequence of Decoded
+            The records.
+        earlier : asyncio.Task, optional
+            Stores the records before these; late windows are asked for when it has ended.
 
         Returns
         -------
@@ -68,19 +84,17 @@ class Store:
         refused = await self._insert_or_halve(list(group))
         apart = {id(one) for one in refused}
         accepted = [one for one in group if id(one) not in apart]
-        late = [window for one in accepted for window in one.late]
-        if late:
-            await self._recompute(late)
-        for table, rows in _by_table([one.then for one in accepted]).items():
-            await self._until_done(table, partial(self._insert, table, rows))
+        await asyncio.gather(
+            self._ask_for_late(accepted, earlier),
+            self._insert_all([one.then for one in accepted]),
+        )
         for one in accepted:
             self._metrics.records.labels(one.record.topic, "stored").inc()
         return refused
 
     async def ping(self) -> bool:
         """Whether ClickHouse answers."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._database.ping)
+        return await self._in_thread(self._database.ping)
 
     def close(self) -> None:
         """Let go of threads and connections; what runs is not waited for."""
@@ -90,8 +104,7 @@ class Store:
     async def _insert_or_halve(self, group: list[Decoded]) -> list[Decoded]:
         """Insert the rows of records; return the records that were refused."""
         try:
-            for table, rows in _by_table([one.rows for one in group]).items():
-                await self._until_done(table, partial(self._insert, table, rows))
+            await self._insert_all([one.rows for one in group])
         except QueryError as error:
             if len(group) == 1:
                 await self._keep_apart(group[0], error)
@@ -112,11 +125,24 @@ class Store:
         await self._insert_or_halve([unstorable(record, plain, self._codec)])
         self._metrics.records.labels(record.topic, "dead").inc()
 
-    async def _recompute(self, late: list[LateWindow]) -> None:
-        await self._until_done("late windows", partial(self._count_late, late), refuses=False)
+    async def _insert_all(self, wanted: Sequence[Rows]) -> None:
+        for table, rows in (await self._in_thread(partial(_by_table, wanted))).items():
+            await self._until_done(table, partial(self._insert, table, rows))
 
-    def _count_late(self, late: list[LateWindow]) -> None:
-        self._metrics.late_windows.inc(recompute(self._database, late))
+    async def _ask_for_late(
+        self, group: Sequence[Decoded], earlier: "asyncio.Task[None] | None"
+    ) -> None:
+        late = [one.late for one in group if one.late is not None]
+        if not late:
+            return
+        if earlier is not None:
+            await asyncio.shield(earlier)
+        now_ms = time.time_ns() // 1_000_000
+        rows = await self._in_thread(lambda: request_rows(distinct(late), now_ms=now_ms))
+        await self._until_done(LATE_REQUESTS, partial(self._insert, LATE_REQUESTS, rows))
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         started = time.perf_counter()
@@ -124,23 +150,20 @@ class Store:
         self._metrics.insert_seconds.labels(table).observe(time.perf_counter() - started)
         self._metrics.rows.labels(table).inc(rows.num_rows)
 
-    async def _until_done(
-        self, what: str, work: Callable[[], None], *, refuses: bool = True
-    ) -> None:
+    async def _until_done(self, what: str, work: Callable[[], None]) -> None:
         """Do something in a thread until it succeeds, with growing pauses.
 
         Raises
         ------
         QueryError
-            If ClickHouse refuses the rows themselves, and ``refuses`` is set.
+            If ClickHouse refuses the rows themselves.
         """
-        loop = asyncio.get_running_loop()
         longest = _FIRST_PAUSE
         while True:
             try:
-                await loop.run_in_executor(self._threads, work)
+                await self._in_thread(work)
             except QueryError as error:
-                if refuses and refuses_data(error):
+                if refuses_data(error):
                     raise
                 self._note_failure(what, f"{error.name} ({error.code})", error.name)
             except ClickHouseUnavailableError as error:

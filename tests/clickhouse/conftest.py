@@ -1,6 +1,7 @@
 """A migrated database for each module, and a short way to store records in it."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,6 +10,7 @@ from app.clickhouse.client import ClickHouse, reader, writer
 from app.clickhouse.migrate import migrate
 from app.metrics import SinkMetrics
 from app.settings import Settings
+from app.sink.backfill import Backfill
 from app.sink.records import Decoded
 from app.sink.store import Store
 from schemas.codec import Codec
@@ -51,11 +53,22 @@ class Storing:
         self.codec = Codec()
         self._store = Store(database, SinkMetrics(CollectorRegistry()), self.codec)
 
-    async def __call__(self, group: Sequence[Decoded]) -> list[Decoded]:
-        """Store records and return those refused."""
-        return await self._store.store(group)
+    async def __call__(
+        self, group: Sequence[Decoded], *, earlier: "asyncio.Task[None] | None" = None
+    ) -> list[Decoded]:
+        """Store records and return those refused; their late windows wait."""
+        return await self._store.store(group, earlier=earlier)
 
 
 @pytest.fixture
 def store(database: ClickHouse) -> Storing:
     return Storing(database)
+
+
+@pytest.fixture
+async def backfill(database: ClickHouse, settings: Settings) -> AsyncIterator[Backfill]:
+    """Give the test a lane that computes when it is told to."""
+    quick = settings.model_copy(update={"backfill_share": 1.0})
+    lane = Backfill(database, quick, SinkMetrics(CollectorRegistry()), lambda: True)
+    yield lane
+    await lane.stop()

@@ -1,12 +1,12 @@
 """Records of the sink's topics as tests write them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 
 from app.sink.dead_letter_rows import decode_dead_letter
-from app.sink.late import LateWindow
 from app.sink.records import Decoded, Record
 from app.sink.sample_rows import decode_samples
 from app.sink.status_rows import decode_status
@@ -20,6 +20,17 @@ from tests.clickhouse.batches import NOON_MS, received
 
 _CODEC = Codec()
 _OFFSETS = count()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LateWindow:
+    """A window to compute again: size code, person, metric, bounds in epoch milliseconds."""
+
+    size: int
+    user_id: str
+    metric: str
+    start: int
+    end: int
 
 
 def record(topic: str, value: bytes, headers: Mapping[str, bytes] | None = None) -> Record:

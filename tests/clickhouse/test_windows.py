@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from app.clickhouse.client import ClickHouse
-from app.sink.late import LateWindow, recompute
+from app.sink.backfill import Backfill
+from app.sink.late import recompute
 from app.sink.window_rows import decode_windows
 from schemas import windows
 from schemas.codec import Codec
@@ -16,7 +17,7 @@ from schemas.topics import WINDOWS
 from schemas.windows import DAY, HOUR, HOUR_MS, MINUTE, MINUTE_MS, SIZE_NAMES, WindowBatch
 from tests.clickhouse.batches import EPOCH_MS, NOON_MS, Upload, batch_of
 from tests.clickhouse.conftest import Storing
-from tests.clickhouse.records import applied, record
+from tests.clickhouse.records import LateWindow, applied, record
 
 pytestmark = pytest.mark.servers
 
@@ -78,7 +79,9 @@ async def test_a_single_sample_has_no_deviation(store: Storing, reading: ClickHo
     assert row == {"stddev": None, "expected_low": None, "expected_high": None}
 
 
-async def test_late_windows_equal_pandas(store: Storing, reading: ClickHouse) -> None:
+async def test_late_windows_equal_pandas(
+    store: Storing, backfill: Backfill, reading: ClickHouse
+) -> None:
     random = np.random.default_rng(7)
     user = uuid4()
     frames, late = [], set()
@@ -103,6 +106,8 @@ async def test_late_windows_equal_pandas(store: Storing, reading: ClickHouse) ->
                 start = day + (time - day) // _DAY_MS * _DAY_MS
                 late.add(LateWindow(DAY, str(user), metric, start, start + _DAY_MS))
             await store([applied(batch_of([upload]), late=sorted(late))])
+    assert await backfill.batch()
+    assert not await backfill.batch()
     data = pd.concat(frames).sort_values(["rank", "value"])
     data = data.drop_duplicates(["metric", "device", "time"], keep="last")
     for size, length, origin in (
@@ -139,7 +144,7 @@ def _assert_equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 async def test_a_late_window_keeps_the_band_and_loses_to_one_that_knows_more(
-    store: Storing, database: ClickHouse, reading: ClickHouse
+    store: Storing, backfill: Backfill, database: ClickHouse, reading: ClickHouse
 ) -> None:
     user = uuid4()
     upload = Upload(user, [(0, 60.0), (1000, 62.0)])
@@ -147,11 +152,12 @@ async def test_a_late_window_keeps_the_band_and_loses_to_one_that_knows_more(
     live = windows.encode(_live(user, 1, 60.0, band=50.0), Codec())
     await store([decode_windows(record(WINDOWS, live), Codec())])
     await store([applied(batch_of([upload]), late=[late])])
+    assert await backfill.batch()
     query = "SELECT count, expected_low, expected_high FROM windows_1m WHERE user_id = {user:UUID}"
     [row] = reading.rows(query, {"user": user})
     assert row == {"count": 2, "expected_low": 50.0, "expected_high": 70.0}
     newer = windows.encode(_live(user, 2**63, 99.0), Codec())
     await store([decode_windows(record(WINDOWS, newer), Codec())])
-    assert recompute(database, [late, late]) == 1
+    recompute(database, MINUTE, [(late.user_id, late.metric, late.start, late.end)])
     [row] = reading.rows(query, {"user": user})
     assert row["count"] == 1

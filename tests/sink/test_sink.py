@@ -8,13 +8,12 @@ import pytest
 
 from app.clickhouse.client import ClickHouse
 from app.settings import Settings
-from app.sink.late import LateWindow
 from schemas import statuses, uploads
 from schemas.codec import Codec
 from schemas.topics import ALERTS, DEAD_LETTERS, REJECTED, SAMPLES, SINK, UPLOAD_STATUS
-from schemas.windows import MINUTE, MINUTE_MS
+from schemas.windows import HOUR, HOUR_MS, MINUTE, MINUTE_MS
 from tests.clickhouse.batches import NOON_MS, Upload, batch_of, received
-from tests.clickhouse.records import applied_value
+from tests.clickhouse.records import LateWindow, applied_value
 from tests.servers import ClickHouseServer, wait_until
 from tests.sink.door import Door
 from tests.sink.running import Feed, committed, read, running_sink
@@ -136,6 +135,42 @@ def test_kill_9_changes_no_row(
             sink.die_and_start()
         _waits_for(reading, "samples", 200)
     assert reading.columns("SELECT DISTINCT balanced FROM ledger") == {"balanced": [True]}
+
+
+def test_late_windows_survive_kill_9_and_two_sinks(
+    settings: Settings, reading: ClickHouse, feed: Feed, tmp_path: Path
+) -> None:
+    users = [uuid4() for _ in range(40)]
+    month_ago = -30 * 1440
+    for first in range(month_ago, month_ago + 20):
+        feed.send(SAMPLES, *(_late_minute(user, first) for user in users[:20]), partition=0)
+        feed.send(SAMPLES, *(_late_minute(user, first) for user in users[20:]), partition=1)
+    (tmp_path / "other").mkdir()
+    with running_sink(settings, tmp_path) as sink, running_sink(settings, tmp_path / "other"):
+        wait_until(partial(_holds_more_than, reading, 0), "it has begun", 90)
+        sink.die_and_start()
+        _waits_for(reading, "samples", 800)
+        _waits_for(reading, "windows_1m", 800)
+        wait_until(lambda: _nothing_waits(reading), "no window waits", 60)
+    assert reading.columns("SELECT DISTINCT count FROM windows_1m") == {"count": [1]}
+    assert _count(reading, "windows_1h") == 40
+    [row] = reading.rows("SELECT sum(count) AS n FROM windows_1h")
+    assert row == {"n": 800}
+
+
+def _nothing_waits(reading: ClickHouse) -> bool:
+    return reading.rows("SELECT requests FROM backfill") == [{"requests": 0}]
+
+
+def _late_minute(user: UUID, minute: int) -> bytes:
+    """Return a sample whose minute and hour the worker does not hold any more."""
+    start = NOON_MS + minute * MINUTE_MS
+    late = [
+        LateWindow(size, str(user), "heart_rate", first, first + length)
+        for size, length in ((MINUTE, MINUTE_MS), (HOUR, HOUR_MS))
+        for first in (start // length * length,)
+    ]
+    return applied_value(batch_of([Upload(user, [(minute * MINUTE_MS, 60.0)])]), late=late)
 
 
 def _value(message: object) -> bytes:

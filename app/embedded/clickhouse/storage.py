@@ -21,6 +21,7 @@ from app.errors import DataDirectoryInUseError
 FILESYSTEM_DATABASE = "_filesystem"
 
 _MIB = 1 << 20
+_KEPT_FREE = 64 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def _configuration(storage: Storage, memory_mb: int) -> str:
     """Return the engine's configuration.
 
     Without the limits the engine takes 90 % of the machine's memory and caches of gigabytes. The
-    two ``fsync`` settings make an insert that has returned survive a power loss.
+    two ``fsync`` settings make an insert that has returned survive a power loss. The engine does
+    not notice a write that a full disk refused, and reports the insert as done; so it is kept from
+    filling the disk: with too little left it refuses the insert (code 243).
     """
     mark_cache = max(16, min(256, memory_mb // 8)) * _MIB
     return f"""<clickhouse>
@@ -107,6 +110,13 @@ def _configuration(storage: Storage, memory_mb: int) -> str:
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
   </merge_tree>
+  <storage_configuration>
+    <disks>
+      <default>
+        <keep_free_space_bytes>{_KEPT_FREE}</keep_free_space_bytes>
+      </default>
+    </disks>
+  </storage_configuration>
 </clickhouse>
 """
 
