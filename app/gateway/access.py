@@ -48,7 +48,6 @@ def admit(claims: Claims, services: Services) -> None:
         429 with Retry-After when it has asked too often.
     """
     wait = services.limiter.take(claims.subject, time.monotonic())
-    services.metrics.senders.set(len(services.limiter))
     if wait > 0:
         raise Problem(
             "too-many-requests",

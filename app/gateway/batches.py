@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 
+from app.gateway.documents import uuid_bytes
 from app.gateway.validation import CheckedUpload
 from schemas.columns import F64, I32, I64, UUID, Dictionary, Int32
 from schemas.statuses import StatusBatch
@@ -15,19 +16,20 @@ from schemas.uploads import UploadBatch
 def join(uploads: Sequence[CheckedUpload]) -> UploadBatch:
     """Return the uploads as one batch, in their order, under a new random id."""
     users, devices, sources, metrics = (Dictionary() for _ in range(4))
+    documents = [upload.document for upload in uploads]
     series = [one for upload in uploads for one in upload.series]
     return UploadBatch(
         batch_id=uuid.uuid4().bytes,
-        upload_ids=np.frombuffer(b"".join(u.document.upload_id.bytes for u in uploads), UUID),
-        upload_user=_int32([users.code(u.document.user_id) for u in uploads]),
-        upload_device=_int32([devices.code(u.document.device_id) for u in uploads]),
-        upload_source=_int32([sources.code(u.document.source) for u in uploads]),
+        upload_ids=np.frombuffer(uuid_bytes("".join([d.upload_id for d in documents])), UUID),
+        upload_user=_int32([users.code(d.user_id) for d in documents]),
+        upload_device=_int32([devices.code(d.device_id) for d in documents]),
+        upload_source=_int32([sources.code(d.source) for d in documents]),
         received_ms=np.array([u.received_ms for u in uploads], I64),
         accepted=_int32([u.accepted for u in uploads]),
         rejected=_int32([u.rejected for u in uploads]),
         repeated=_int32([u.repeated for u in uploads]),
         series_upload=_int32(
-            list(chain.from_iterable([n] * len(u.series) for n, u in enumerate(uploads)))
+            list(chain.from_iterable([[n] * len(u.series) for n, u in enumerate(uploads)]))
         ),
         series_metric=_int32([metrics.code(one.metric) for one in series]),
         series_length=_int32([one.times.size for one in series]),

@@ -2,14 +2,12 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 from backports import zstd
 
-from app.gateway.limits import Budget
+from app.gateway.limits import Share
 from app.gateway.problems import Problem
 
 READ_SECONDS: Final = 30.0
@@ -19,9 +17,8 @@ ENCODINGS: Final = ("identity", "gzip", "zstd")
 _ZSTD_WINDOW_LOG: Final = 23  # 8 MiB, what RFC 9659 asks every decoder of HTTP to accept
 
 
-@asynccontextmanager
-async def body_of(request: web.Request, limit: int, budget: Budget) -> AsyncIterator[bytes]:
-    """Read a body, inflated; its bytes count against ``budget`` until the context ends.
+async def body_of(request: web.Request, limit: int, share: Share) -> bytes:
+    """Read a body, inflated; its bytes are taken from ``share``, which its owner releases.
 
     Parameters
     ----------
@@ -29,8 +26,8 @@ async def body_of(request: web.Request, limit: int, budget: Budget) -> AsyncIter
         From a server with ``auto_decompress=False``.
     limit : int
         Most bytes, as sent and inflated.
-    budget : Budget
-        Of the process.
+    share : Share
+        Of the process's budget.
 
     Raises
     ------
@@ -39,8 +36,8 @@ async def body_of(request: web.Request, limit: int, budget: Budget) -> AsyncIter
     OverloadedError
         If the budget is used up.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ENCODINGS:
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and (encoding := encoding.strip().lower()) not in ENCODINGS:
         raise Problem(
             "unsupported-media-type",
             f"The content encoding must be one of {', '.join(ENCODINGS)}.",
@@ -48,28 +45,32 @@ async def body_of(request: web.Request, limit: int, budget: Budget) -> AsyncIter
         )
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
-    held = 0
+    if request.content.is_eof():  # it came with the headers, as most uploads do: no wait, no timer
+        content = request.content.read_nowait()
+        if len(content) > limit:
+            raise _too_large(limit)
+        share.take(len(content))
+    else:
+        content = await _received(request, limit, share)
+    if encoding is not None and encoding != "identity":
+        content = inflate(content, encoding, limit)
+        share.take(len(content))
+    return content
+
+
+async def _received(request: web.Request, limit: int, share: Share) -> bytes:
+    """Read a body that is still under way."""
     body = bytearray()
     try:
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                async for chunk in request.content.iter_any():
-                    if len(body) + len(chunk) > limit:
-                        raise _too_large(limit)
-                    budget.take(len(chunk))
-                    held += len(chunk)
-                    body += chunk
-        except TimeoutError as error:
-            raise Problem("timeout", f"No whole body within {READ_SECONDS:g} s.") from error
-        content = bytes(body)
-        del body
-        if encoding != "identity":
-            content = inflate(content, encoding, limit)
-            budget.take(len(content))
-            held += len(content)
-        yield content
-    finally:
-        budget.release(held)
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in request.content.iter_any():
+                if len(body) + len(chunk) > limit:
+                    raise _too_large(limit)
+                share.take(len(chunk))
+                body += chunk
+    except TimeoutError as error:
+        raise Problem("timeout", f"No whole body within {READ_SECONDS:g} s.") from error
+    return bytes(body)
 
 
 def inflate(data: bytes, encoding: str, limit: int) -> bytes:

@@ -1,7 +1,9 @@
 """Joining concurrent uploads of a partition into one record, acknowledged as one."""
 
 import asyncio
+import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -24,14 +26,28 @@ from schemas.topics import REJECTED, UPLOAD_STATUS, UPLOADS, partition_of
 
 _log = structlog.get_logger(__name__)
 _BATCH_MAX_UPLOADS: Final = 2_000
+_PATIENCE: Final = 4
+"""How many times longer uploads wait while the broker is slow to answer the record before."""
+
+_ANNOUNCED_MAX: Final = 10_000
+"""Most statuses that are remembered as written here and not yet read back."""
+
+_partition_of = lru_cache(maxsize=50_000)(partition_of)
 
 
 @dataclass(slots=True)
 class _Partition:
-    """Uploads that wait for company, and how many records of the partition are under way."""
+    """Uploads that wait for company, and the records of the partition that have left.
+
+    ``seen`` of the uploads were waiting when that was last looked at; ``since`` is when the first
+    began to wait and ``left`` when a record left last, in seconds of the loop's clock.
+    """
 
     waiting: list[tuple[CheckedUpload, asyncio.Future[None]]] = field(default_factory=list)
     samples: int = 0
+    seen: int = 0
+    since: float = 0.0
+    left: float = -math.inf
     under_way: int = 0
     timer: asyncio.TimerHandle | asyncio.Handle | None = None
 
@@ -40,8 +56,11 @@ class Coalescer:
     """Writes uploads to Kafka, several of one partition in one record.
 
     An upload for an idle partition is sent at once, with those that arrived in the same turn of
-    the event loop. While a record of the partition is under way, uploads wait for company, at most
-    ``settings.coalesce_ms``.
+    the event loop. While a record of the partition is under way, or just was, uploads wait for
+    company: ``settings.coalesce_ms``, and as long again whenever more have come meanwhile, up to
+    ``settings.coalesce_busy_ms``, and up to four times that as long as the broker has not answered
+    the record before. So records grow with the load, and an upload that stays alone never waits
+    longer than ``coalesce_ms``.
 
     Parameters
     ----------
@@ -68,20 +87,30 @@ class Coalescer:
         self._metrics = metrics
         self._clock = clock
         self._partitions = [_Partition() for _ in range(settings.partitions)]
+        self._step = settings.coalesce_ms / 1000
+        self._busy = settings.coalesce_busy_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
+        self._announced: set[bytes] = set()
         self.uploads = 0
         self.samples = 0
+        metrics.in_flight_uploads.set_function(lambda: self.uploads)
+        metrics.in_flight_samples.set_function(lambda: self.samples)
 
-    async def write(self, upload: CheckedUpload) -> None:
-        """Write an upload and its rejected samples; return when the broker has acknowledged both.
+    def submit(self, upload: CheckedUpload) -> asyncio.Future[None]:
+        """Write an upload and its rejected samples.
+
+        Returns
+        -------
+        asyncio.Future
+            Ends when the broker has acknowledged both; with KafkaUnavailableError if it did not in
+            time. The upload may still be written then; it is safe to send it again.
 
         Raises
         ------
         OverloadedError
             If too many uploads or samples wait already: nothing was taken.
         KafkaUnavailableError
-            If the broker is away or did not acknowledge in time. The upload may still be written;
-            it is safe to send it again.
+            If the broker is known to be away: nothing was taken.
         """
         self._broker.require()
         size = upload.document.samples
@@ -90,15 +119,22 @@ class Coalescer:
             or self.samples + size > self._settings.max_in_flight_samples
         ):
             raise OverloadedError("too many uploads wait for Kafka; nothing was taken")
-        self._count(1, size)
+        self.uploads += 1
+        self.samples += size
+        done = asyncio.get_running_loop().create_future()
+        self._add(_partition_of(upload.document.user_id, len(self._partitions)), upload, done)
+        return done
+
+    def announced(self, key: bytes) -> bool:
+        """Whether a status is one that this gateway has written, read back for the first time.
+
+        Its own cache knows it. Safe to call from any thread.
+        """
         try:
-            done = asyncio.get_running_loop().create_future()
-            self._add(
-                partition_of(upload.document.user_id, self._settings.partitions), upload, done
-            )
-            await done
-        finally:
-            self._count(-1, -size)
+            self._announced.remove(key)
+        except KeyError:
+            return False
+        return True
 
     async def drain(self) -> None:
         """Send what waits and return when all of it was answered, one way or the other."""
@@ -107,14 +143,7 @@ class Coalescer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _count(self, uploads_: int, samples: int) -> None:
-        self.uploads += uploads_
-        self.samples += samples
-        self._metrics.in_flight_uploads.set(self.uploads)
-        self._metrics.in_flight_samples.set(self.samples)
-
     def _add(self, number: int, upload: CheckedUpload, done: asyncio.Future[None]) -> None:
-        loop = asyncio.get_running_loop()
         partition = self._partitions[number]
         partition.waiting.append((upload, done))
         partition.samples += upload.accepted
@@ -124,11 +153,23 @@ class Coalescer:
         ):
             self._flush(number)
         elif partition.timer is None:
-            if partition.under_way:
-                delay = self._settings.coalesce_ms / 1000
-                partition.timer = loop.call_later(delay, self._flush, number)
+            loop = asyncio.get_running_loop()
+            now = loop.time()
+            if partition.under_way or now - partition.left < self._step:
+                partition.seen, partition.since = 1, now
+                partition.timer = loop.call_later(self._step, self._look, number)
             else:
                 partition.timer = loop.call_soon(self._flush, number)
+
+    def _look(self, number: int) -> None:
+        """Send what waits, unless company came since the last look: then there may come more."""
+        loop, partition = asyncio.get_running_loop(), self._partitions[number]
+        came, partition.seen = len(partition.waiting) - partition.seen, len(partition.waiting)
+        patience = _PATIENCE * self._busy if partition.under_way else self._busy
+        if not came or loop.time() + self._step > partition.since + patience:
+            self._flush(number)
+        else:
+            partition.timer = loop.call_later(self._step, self._look, number)
 
     def _flush(self, number: int) -> None:
         partition = self._partitions[number]
@@ -139,6 +180,7 @@ class Coalescer:
             return
         waiting, partition.waiting, partition.samples = partition.waiting, [], 0
         partition.under_way += 1
+        partition.left = asyncio.get_running_loop().time()
         task = asyncio.create_task(self._send(number, waiting))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -160,6 +202,8 @@ class Coalescer:
             _log.error("a batch could not be written", **where(error))
         finally:
             self._partitions[number].under_way -= 1
+            self.uploads -= len(waiting)
+            self.samples -= sum([upload.document.samples for upload, _ in waiting])
         for _, done in waiting:
             if done.done():  # its client went away
                 continue
@@ -180,32 +224,42 @@ class Coalescer:
                 for value in rejections.records(u, self._codec)
             ]
             await _all(acknowledged)
-        self._metrics.batch_uploads.observe(len(batch))
+        self._note(checked)
         status = received(batch, self._clock.now_ms())
         self._cache.apply(status)
         self._announce(status, number)
 
+    def _note(self, checked: list[CheckedUpload]) -> None:
+        metrics = self._metrics
+        metrics.batch_uploads.observe(len(checked))
+        metrics.samples.labels("accepted").inc(sum([upload.accepted for upload in checked]))
+        metrics.samples.labels("repeated").inc(sum([upload.repeated for upload in checked]))
+        for upload in checked:
+            for rejection in upload.rejections:
+                count = len(rejection.indices)
+                metrics.rejected_samples.labels(rejection.reason).inc(count)
+
     def _announce(self, status: statuses.StatusBatch, number: int) -> None:
         """Write the status; the answer to the client does not wait for it, nor depend on it."""
+        if len(self._announced) < _ANNOUNCED_MAX:
+            self._announced.add(status.key)
         try:
-            future = self._producer.submit(
+            self._producer.post(
                 UPLOAD_STATUS,
                 statuses.encode(status, self._codec),
                 key=status.key,
                 partition=number,
+                lost=self._metrics.statuses_lost.inc,
             )
         except OverloadedError:
-            self._metrics.statuses_lost.inc()
-            return
-        future.add_done_callback(self._announced)
-
-    def _announced(self, future: "asyncio.Future[Message]") -> None:
-        if future.cancelled() or future.exception() is not None:
             self._metrics.statuses_lost.inc()
 
 
 async def _all(futures: "list[asyncio.Future[Message]]") -> None:
     """Wait for all; raise the first failure once every one has ended."""
+    if len(futures) == 1:
+        await futures[0]
+        return
     results = await asyncio.gather(*futures, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

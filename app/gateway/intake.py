@@ -2,17 +2,15 @@
 
 import asyncio
 from typing import Any, Final
-from uuid import UUID
 
 from app.errors import KafkaUnavailableError
 from app.gateway import rejections
 from app.gateway.clock import Clock
 from app.gateway.coalescer import Coalescer
-from app.gateway.documents import UploadDocument
+from app.gateway.documents import UploadDocument, uuid_bytes
 from app.gateway.problems import Problem
 from app.gateway.statuses import Outcome, StatusCache, rfc3339
 from app.gateway.validation import Bounds, CheckedUpload, check
-from app.metrics import GatewayMetrics
 from app.security import Claims
 from app.settings import Settings
 
@@ -34,15 +32,13 @@ class Intake:
         *,
         coalescer: Coalescer,
         cache: StatusCache,
-        metrics: GatewayMetrics,
         clock: Clock,
     ) -> None:
         self._bounds = Bounds.of(settings)
         self._coalescer = coalescer
         self._cache = cache
-        self._metrics = metrics
         self._clock = clock
-        self._under_way: dict[UUID, tuple[str, asyncio.Future[CheckedUpload]]] = {}
+        self._under_way: dict[str, tuple[str, asyncio.Future[CheckedUpload]]] = {}
 
     async def take(self, document: UploadDocument, claims: Claims) -> dict[str, Any]:
         """Take an upload in; return the body of the 202 once the broker has acknowledged it.
@@ -54,10 +50,10 @@ class Intake:
         Problem
             409 if the upload id was used for another user.
         OverloadedError, KafkaUnavailableError
-            See :meth:`app.gateway.coalescer.Coalescer.write`.
+            See :meth:`app.gateway.coalescer.Coalescer.submit`.
         """
         claims.require_user(document.user_id)
-        known = self._cache.get(document.upload_id)
+        known = self._cache.get(uuid_bytes(document.upload_id))
         if known is not None:
             _same_user(known.user_id, document)
             return await self._answer_again(document, known)
@@ -65,14 +61,15 @@ class Intake:
         if under_way is not None:
             _same_user(under_way[0], document)
             return _answer(await asyncio.shield(under_way[1]), resent=True)
-        return await self._write(document)
-
-    async def _write(self, document: UploadDocument) -> dict[str, Any]:
         result: asyncio.Future[CheckedUpload] = asyncio.get_running_loop().create_future()
         self._under_way[document.upload_id] = document.user_id, result
         try:
-            upload = await self._check(document, self._clock.now_ms())
-            await self._coalescer.write(upload)
+            received_ms = self._clock.now_ms()
+            if document.samples > _THREAD_SAMPLES:
+                upload = await asyncio.to_thread(check, document, received_ms, self._bounds)
+            else:
+                upload = check(document, received_ms, self._bounds)
+            await self._coalescer.submit(upload)
         except BaseException as error:
             told = error if isinstance(error, Exception) else KafkaUnavailableError("interrupted")
             result.set_exception(told)
@@ -81,28 +78,15 @@ class Intake:
         finally:
             del self._under_way[document.upload_id]
         result.set_result(upload)
-        self._note(upload)
         return _answer(upload)
 
     async def _answer_again(self, document: UploadDocument, known: Outcome) -> dict[str, Any]:
         """Answer as the first time: checking is a function of the upload and its receipt."""
-        upload = await self._check(document, known.received_ms)
+        upload = await asyncio.to_thread(check, document, known.received_ms, self._bounds)
         return _answer(upload, resent=True) | {
             "accepted": known.accepted,
             "repeated": known.repeated,
         }
-
-    async def _check(self, document: UploadDocument, received_ms: int) -> CheckedUpload:
-        if document.samples > _THREAD_SAMPLES:
-            return await asyncio.to_thread(check, document, received_ms, self._bounds)
-        return check(document, received_ms, self._bounds)
-
-    def _note(self, upload: CheckedUpload) -> None:
-        self._metrics.samples.labels("accepted").inc(upload.accepted)
-        self._metrics.samples.labels("repeated").inc(upload.repeated)
-        for rejection in upload.rejections:
-            count = len(rejection.indices)
-            self._metrics.rejected_samples.labels(rejection.reason).inc(count)
 
 
 def _same_user(user_id: str, document: UploadDocument) -> None:
@@ -115,11 +99,14 @@ def _same_user(user_id: str, document: UploadDocument) -> None:
 
 
 def _answer(upload: CheckedUpload, *, resent: bool = False) -> dict[str, Any]:
-    return {
-        "upload_id": str(upload.document.upload_id),
+    answer: dict[str, Any] = {
+        "upload_id": upload.document.upload_id,
         "status": "accepted",
         "received_at": rfc3339(upload.received_ms),
         "accepted": upload.accepted,
         "repeated": upload.repeated,
-        "rejected": rejections.entries(upload),
-    } | ({"resent": True} if resent else {})
+        "rejected": rejections.entries(upload) if upload.rejected else [],
+    }
+    if resent:
+        answer["resent"] = True
+    return answer

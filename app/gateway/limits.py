@@ -1,7 +1,7 @@
 """Bounds: a token bucket for each sender, and a budget of memory for request bodies."""
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Self
 
 from app.errors import OverloadedError
 
@@ -85,3 +85,32 @@ class Budget:
     def release(self, size: int) -> None:
         """Give ``size`` bytes back."""
         self.held -= size
+
+
+class Share:
+    """What one request holds of a budget; a context manager that gives all of it back.
+
+    Parameters
+    ----------
+    budget : Budget
+        Of the process.
+    """
+
+    __slots__ = ("_budget", "_held")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes more; see :meth:`Budget.take`."""
+        self._budget.take(size)
+        self._held += size
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give back what was taken."""
+        self._budget.release(self._held)

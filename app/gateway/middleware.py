@@ -1,11 +1,13 @@
 """Around every handler: the access log, metrics, problem details and security headers."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
 from aiohttp import web
+from multidict import CIMultiDict
 
 from app.errors import VitalstreamError
 from app.gateway.problems import internal, problem_of, problem_of_http
@@ -13,24 +15,30 @@ from app.gateway.services import SERVICES
 from app.logs import where
 
 _log = structlog.get_logger(__name__)
+_levels = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'self'; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-store",
-}
+SECURITY_HEADERS: Final[CIMultiDict[str]] = CIMultiDict(
+    {
+        "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+        "form-action 'self'; object-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        "Cache-Control": "no-store",
+    }
+)
 """Put on every answer, unless its handler has set the header itself."""
 
 
 async def secure(_: web.Request, response: web.StreamResponse) -> None:
     """Put the security headers on an answer that is about to be sent."""
+    if response.headers.keys().isdisjoint(SECURITY_HEADERS):
+        response.headers.extend(SECURITY_HEADERS)
+        return
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
@@ -70,17 +78,18 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         seconds = time.perf_counter() - start
         route = route_of(request)
-        metrics = request.app[SERVICES].metrics
-        metrics.request_seconds.labels(request.method, route, str(status)).observe(seconds)
+        request.app[SERVICES].metrics.request(request.method, route, status, seconds)
         # Successful uploads are counted, not logged one by one.
-        level = "debug" if status < 300 else "info" if status < 500 else "warning"
-        getattr(_log, level)(
-            "request",
-            method=request.method,
-            route=route,
-            status=status,
-            milliseconds=round(seconds * 1000, 2),
-        )
+        level = logging.DEBUG if status < 300 else logging.INFO if status < 500 else logging.WARNING
+        if _levels.isEnabledFor(level):
+            _log.log(
+                level,
+                "request",
+                method=request.method,
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1000, 2),
+            )
     return response
 
 

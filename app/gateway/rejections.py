@@ -66,7 +66,7 @@ def _record(upload: CheckedUpload, samples: list[dict[str, Any]], codec: Codec) 
     return codec.encode(
         SUBJECT,
         {
-            "upload_id": str(document.upload_id),
+            "upload_id": document.upload_id,
             "user_id": document.user_id,
             "device_id": document.device_id,
             "source": document.source,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator
 from typing import Final
@@ -28,6 +29,9 @@ from app.metrics import new_registry
 from app.settings import Settings
 
 _log = structlog.get_logger(__name__)
+_COLLECT: Final = (20_000, 20, 20)
+"""After how many new objects cycles are looked for, and how many times for those that remain."""
+
 STOP_SECONDS: Final = 5.0
 """How long requests under way may take to end when the process is asked to stop."""
 
@@ -106,6 +110,17 @@ def serve(settings: Settings) -> None:
     asyncio.run(_serve(settings))
 
 
+def _calm_collector() -> None:
+    """Look for cycles among new objects only, and less often.
+
+    Requests leave next to no cycles behind. What was made at start stays until the end; to walk
+    through all of it again and again took a tenth of the time, in pauses of tens of milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT)
+
+
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -120,6 +135,7 @@ async def _serve(settings: Settings) -> None:
             await web.TCPSite(runner, settings.host, port).start()
         except OSError as error:
             raise PortInUseError(f"port {port} of {settings.host}: {error.strerror}") from error
+        _calm_collector()
         _log.info("the gateway listens", address=settings.gateway)
         await stop.wait()
         _log.info("the gateway stops")

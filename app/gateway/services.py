@@ -71,6 +71,12 @@ def create(settings: Settings, registry: CollectorRegistry) -> Services:
     """
     metrics = GatewayMetrics(registry)
     codec, clock = codec_for(settings), Clock()
+    verifier = TokenVerifier(settings)
+    limiter = TokenBuckets(settings.rate_limit_per_second)
+    bodies = Budget(settings.max_bodies_bytes)
+    metrics.verified_tokens.set_function(verifier.__len__)
+    metrics.senders.set_function(limiter.__len__)
+    metrics.body_bytes.set_function(lambda: bodies.held)
     producer = ConfirmedProducer(settings)
     broker = Broker(settings, metrics.kafka_up.set)
     cache = StatusCache(settings.status_cache_uploads, metrics.status_cache_uploads.set)
@@ -102,15 +108,15 @@ def create(settings: Settings, registry: CollectorRegistry) -> Services:
         codec=codec,
         registry=registry,
         metrics=metrics,
-        verifier=TokenVerifier(settings),
-        limiter=TokenBuckets(settings.rate_limit_per_second),
-        bodies=Budget(settings.max_bodies_bytes),
+        verifier=verifier,
+        limiter=limiter,
+        bodies=bodies,
         clickhouse=reader(settings),
         broker=broker,
         producer=producer,
         cache=cache,
         coalescer=coalescer,
-        intake=Intake(settings, coalescer=coalescer, cache=cache, metrics=metrics, clock=clock),
+        intake=Intake(settings, coalescer=coalescer, cache=cache, clock=clock),
         people=people,
         status_tail=TopicTail(
             settings,
@@ -119,6 +125,7 @@ def create(settings: Settings, registry: CollectorRegistry) -> Services:
             handle=apply_statuses,
             undecodable=metrics.undecodable.labels(UPLOAD_STATUS).inc,
             since_ms=int(time.time() * 1000) - STATUSES_SINCE_MS,
+            known=coalescer.announced,
         ),
         people_tail=TopicTail(
             settings,

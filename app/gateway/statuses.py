@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from schemas.statuses import Stage, StatusBatch
@@ -39,7 +40,7 @@ class Outcome:
         A later stage counts; of retrying and failed, the later one. The upload was received when
         a gateway first took it. Counts that only grow from stage to stage take the greater.
         """
-        ahead = max(self, other, key=lambda o: (_RANK[o.stage], o.at_ms, o.stage, o.reason))
+        ahead = max(self, other, key=_order)
         first = min(self, other, key=lambda o: (o.received_ms, o.accepted, o.rejected, o.repeated))
         return replace(
             ahead,
@@ -70,12 +71,36 @@ class Outcome:
 
 def rfc3339(ms: int) -> str:
     """Return epoch milliseconds as RFC 3339 in UTC."""
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, rest = divmod(ms, 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).replace(tzinfo=None).isoformat()
+
+
+class _Said(NamedTuple):
+    """What a status says of all its uploads."""
+
+    stage: Stage
+    at_ms: int
+    reason: str
+    users: tuple[str, ...]
+
+
+_Row = tuple[int, int, int, int, int, int, int]
+"""Code of the user, received_ms, accepted, rejected, repeated, duplicate, late."""
+
+_Entry = tuple[_Said, _Row]
+_FIRST: Final = slice(1, 5)  # what is settled when an upload is received
 
 
 class StatusCache:
     """The outcomes of the uploads heard of last.
+
+    Every upload of the deployment passes here several times and few are asked for: an entry is a
+    row of a status, and becomes an :class:`Outcome` when it is needed.
 
     Parameters
     ----------
@@ -87,20 +112,22 @@ class StatusCache:
 
     def __init__(self, size: int, on_size: Callable[[int], None] | None = None) -> None:
         self._size = size
-        self._outcomes: OrderedDict[bytes, Outcome] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._on_size = on_size or (lambda _: None)
 
     def __len__(self) -> int:
         """Return the number of uploads that are remembered."""
-        return len(self._outcomes)
+        return len(self._entries)
 
-    def get(self, upload_id: UUID) -> Outcome | None:
-        """Return what is known of an upload, or None."""
-        return self._outcomes.get(upload_id.bytes)
+    def get(self, upload_id: bytes) -> Outcome | None:
+        """Return what is known of an upload, by the 16 bytes of its id, or None."""
+        entry = self._entries.get(upload_id)
+        return None if entry is None else _outcome(entry)
 
     def apply(self, status: StatusBatch) -> None:
         """Take in a status of a batch; the oldest uploads are forgotten beyond the size."""
-        columns = zip(
+        said = _Said(status.stage, status.at_ms, status.reason, tuple(status.users))
+        rows = zip(
             status.upload_user.tolist(),
             status.received_ms.tolist(),
             status.accepted.tolist(),
@@ -111,13 +138,41 @@ class StatusCache:
             strict=True,
         )
         ids = status.upload_ids.tobytes()
-        for row, (user, *counts) in enumerate(columns):
-            upload_id = ids[16 * row : 16 * row + 16]
-            outcome = Outcome(
-                status.users[user], status.stage, status.at_ms, status.reason, *counts
-            )
-            known = self._outcomes.pop(upload_id, None)
-            self._outcomes[upload_id] = outcome if known is None else known.join(outcome)
-        while len(self._outcomes) > self._size:
-            self._outcomes.popitem(last=False)
-        self._on_size(len(self._outcomes))
+        entries = self._entries
+        for number, row in enumerate(rows):
+            upload_id = ids[16 * number : 16 * number + 16]
+            known = entries.pop(upload_id, None)
+            entries[upload_id] = (said, row) if known is None else _join(known, (said, row))
+        while len(entries) > self._size:
+            entries.popitem(last=False)
+        self._on_size(len(entries))
+
+
+def _outcome(entry: _Entry) -> Outcome:
+    said, (user, *counts) = entry
+    return Outcome(said.users[user], said.stage, said.at_ms, said.reason, *counts)
+
+
+def _join(known: _Entry, new: _Entry) -> _Entry:
+    """Join as outcomes do; nearly always one of the two says all of it already."""
+    if known[1][_FIRST] == new[1][_FIRST]:
+        ahead, other = (new, known) if _order(new[0]) > _order(known[0]) else (known, new)
+        if ahead[1][5] >= other[1][5] and ahead[1][6] >= other[1][6]:  # duplicate and late grow
+            return ahead
+    joined = _outcome(known).join(_outcome(new))
+    return (
+        _Said(joined.stage, joined.at_ms, joined.reason, (joined.user_id,)),
+        (
+            0,
+            joined.received_ms,
+            joined.accepted,
+            joined.rejected,
+            joined.repeated,
+            joined.duplicate,
+            joined.late,
+        ),
+    )
+
+
+def _order(said: Outcome | _Said) -> tuple[int, int, str, str]:
+    return _RANK[said.stage], said.at_ms, said.stage, said.reason

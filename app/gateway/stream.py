@@ -185,13 +185,13 @@ class _Connection:
         try:
             await self._admit(claims)
             answer = await services.intake.take(upload, claims)
-            services.metrics.uploads.labels("stream", outcome_of(answer)).inc()
+            services.metrics.answered("stream", outcome_of(answer))
             await self._tell({"type": "ack"} | answer)
         except VitalstreamError as error:
-            await self._refuse(str(upload.upload_id), problem_of(error))
+            await self._refuse(upload.upload_id, problem_of(error))
         except Exception as error:  # noqa: BLE001 - a defect; the client must be told
             _log.error("an upload failed", **where(error))
-            await self._refuse(str(upload.upload_id), internal())
+            await self._refuse(upload.upload_id, internal())
         finally:
             services.bodies.release(size)
             self._window.release()
@@ -203,7 +203,7 @@ class _Connection:
             await asyncio.sleep(wait)
 
     async def _refuse(self, upload_id: str | None, problem: Problem) -> None:
-        self._services.metrics.uploads.labels("stream", problem.kind).inc()
+        self._services.metrics.answered("stream", problem.kind)
         await self._tell(
             {
                 "type": "error",

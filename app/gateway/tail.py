@@ -47,6 +47,9 @@ class TopicTail(Generic[_T]):
         Called for each record that could not be decoded.
     since_ms : int, optional
         Epoch milliseconds of the oldest records to read; from the topic's beginning by default.
+    known : callable, optional
+        From a record's key to whether it can be passed over, because what it says is known; called
+        in the thread.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class TopicTail(Generic[_T]):
         handle: Callable[[list[_T]], None],
         undecodable: Callable[[], None],
         since_ms: int | None = None,
+        known: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         self._name = topic
         self._topic = settings.topic(topic)
@@ -69,6 +73,7 @@ class TopicTail(Generic[_T]):
         self._handle = handle
         self._undecodable = undecodable
         self._since_ms = since_ms
+        self._known = known
         self._loop = asyncio.get_running_loop()
         self._stopped = threading.Event()
         self._behind = set(range(settings.partitions))
@@ -123,7 +128,7 @@ class TopicTail(Generic[_T]):
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                     self._behind.discard(message.partition() or 0)
-            elif value is not None:
+            elif value is not None and not self._known(_key(message)):
                 records += self._decoded(value, message)
         if records:
             self._deliver(records)
@@ -161,3 +166,8 @@ class TopicTail(Generic[_T]):
         self._loop.call_soon_threadsafe(run)
         while not handled.wait(_WAIT_SECONDS) and not self._stopped.is_set():
             pass
+
+
+def _key(message: Message) -> bytes:
+    key = message.key()
+    return key if isinstance(key, bytes) else b""

@@ -18,8 +18,10 @@ from app.gateway.documents import (
     upload_of_json,
     uuid_of,
 )
+from app.gateway.limits import Share
 from app.gateway.problems import Problem, problem_of, unavailable
 from app.gateway.services import SERVICES, Services
+from app.security import Claims
 
 _log = structlog.get_logger(__name__)
 JSON: Final = "application/json"
@@ -37,11 +39,18 @@ async def post_upload(request: web.Request) -> web.Response:
     """Take an upload in; 202 once the broker has acknowledged it."""
     services = request.app[SERVICES]
     try:
-        answer = await _post(request, services)
+        claims, content_type = _admitted(request, services)
+        with Share(services.bodies) as share:
+            body = await body_of(request, services.settings.max_body_bytes, share)
+            if len(body) > _THREAD_BYTES:
+                document = await asyncio.to_thread(_read, content_type, body, services)
+            else:
+                document = _read(content_type, body, services)
+            answer = await services.intake.take(document, claims)
     except VitalstreamError as error:
-        services.metrics.uploads.labels("http", problem_of(error).kind).inc()
+        services.metrics.answered("http", problem_of(error).kind)
         raise
-    services.metrics.uploads.labels("http", outcome_of(answer)).inc()
+    services.metrics.answered("http", outcome_of(answer))
     return json_response(answer, 202)
 
 
@@ -50,29 +59,21 @@ def outcome_of(answer: dict[str, Any]) -> str:
     return "resent" if answer.get("resent") else "accepted"
 
 
-async def _post(request: web.Request, services: Services) -> dict[str, Any]:
+def _admitted(request: web.Request, services: Services) -> tuple[Claims, str]:
+    """Return who sends and the media type, before a client on a phone has sent megabytes."""
     if services.stopping:
         raise unavailable("The gateway is stopping; another one will answer.")
     claims = claims_of(request, services.verifier)
     admit(claims, services)
-    if request.content_type not in (JSON, AVRO):
+    content_type = request.content_type
+    if content_type not in (JSON, AVRO):
         raise Problem(
             "unsupported-media-type",
             f"An upload is {JSON} or {AVRO}.",
             headers={"Accept-Post": f"{JSON}, {AVRO}"},
         )
-    services.broker.require()  # before a client on a phone has sent megabytes
-    limit = services.settings.max_body_bytes
-    async with body_of(request, limit, services.bodies) as body:
-        services.metrics.body_bytes.set(services.bodies.held)
-        try:
-            if len(body) > _THREAD_BYTES:
-                document = await asyncio.to_thread(_read, request.content_type, body, services)
-            else:
-                document = _read(request.content_type, body, services)
-            return await services.intake.take(document, claims)
-        finally:
-            services.metrics.body_bytes.set(services.bodies.held)
+    services.broker.require()
+    return claims, content_type
 
 
 def _read(content_type: str, body: bytes, services: Services) -> UploadDocument:
@@ -88,7 +89,7 @@ async def get_upload(request: web.Request) -> web.Response:
     upload_id = uuid_of(request.match_info["upload_id"])
     if upload_id is None:
         raise Problem("not-found", "An upload id is a UUID.")
-    outcome = services.cache.get(upload_id)
+    outcome = services.cache.get(upload_id.bytes)
     if outcome is None:
         try:
             outcome = await ledger.look_up(services.clickhouse, upload_id)

@@ -7,6 +7,7 @@ from aiohttp import web
 from app.gateway.access import admit, claims_of
 from app.gateway.bodies import body_of
 from app.gateway.documents import parse_json, uuid_of
+from app.gateway.limits import Share
 from app.gateway.problems import Problem, unavailable
 from app.gateway.services import SERVICES
 from app.gateway.uploads import JSON, json_response
@@ -26,8 +27,8 @@ async def put_settings(request: web.Request) -> web.Response:
     user_id = _authorised(request)
     if request.content_type != JSON:
         raise Problem("unsupported-media-type", f"Settings are {JSON}.")
-    async with body_of(request, _MAX_BYTES, services.bodies) as body:
-        document = parse_json(body)
+    with Share(services.bodies) as share:
+        document = parse_json(await body_of(request, _MAX_BYTES, share))
     if not isinstance(document, dict) or not isinstance(document.get("time_zone"), str):
         raise Problem(
             "invalid", "The settings are not valid.", errors=[("/time_zone", "must be a string")]

@@ -1,9 +1,12 @@
 """Checking every sample of an upload: a pure function of the upload and when it was received."""
 
+import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, get_args
+from functools import cache
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +14,8 @@ from numpy.typing import NDArray
 from app.gateway.documents import SeriesDocument, UploadDocument, Values
 from app.gateway.times import UNREADABLE, instants
 from app.settings import Settings
-from schemas.catalogue import Metric, catalogue
-from schemas.columns import Float64, Int32, Int64
+from schemas.catalogue import Conversion, Metric, catalogue
+from schemas.columns import F64, I64, Float64, Int32, Int64
 
 Reason = Literal[
     "unknown_metric",
@@ -28,10 +31,11 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 """Why a sample is rejected; of several the first in this order is told."""
 
 _UNITS_SHOWN: Final = 8
+_AFTER_TRUE: Final = 2
+_least, _most, _all = np.minimum.reduce, np.maximum.reduce, np.logical_and.reduce
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """Samples of one metric that were accepted.
 
     ``times`` (T,) int64 epoch milliseconds, strictly ascending; ``values`` (T,) float64 in the
@@ -43,8 +47,7 @@ class Series:
     values: Float64
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(NamedTuple):
     """Samples of one series that were rejected for one reason.
 
     ``series`` is the position of the series in the upload, ``indices`` (R,) int32 ascending
@@ -57,8 +60,7 @@ class Rejection:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedUpload:
+class CheckedUpload(NamedTuple):
     """An upload whose samples are sorted into accepted and rejected ones.
 
     Attributes
@@ -108,31 +110,100 @@ def check(document: UploadDocument, received_ms: int, bounds: Bounds) -> Checked
     Series of the same metric are merged. Of samples of one metric and instant the last in the
     document counts. The same arguments give the same result.
     """
+    flawless = _flawless(document.series[0], received_ms, bounds)
+    if flawless is not None and len(document.series) == 1:
+        return CheckedUpload(document, received_ms, (flawless,), (), document.samples, 0, 0)
     accepted: dict[str, list[tuple[Int64, Float64]]] = {}
     rejections: list[Rejection] = []
+    count = 0
     for number, series in enumerate(document.series):
-        metric = catalogue().get(series.metric)
-        times, values, codes = _samples(series, metric, received_ms, bounds)
-        if codes.any():
+        found = flawless if number == 0 else _flawless(series, received_ms, bounds)
+        if found is not None:
+            times, values = found.times, found.values
+        else:
+            metric = catalogue().get(series.metric)
+            times, values, codes = _samples(series, metric, received_ms, bounds)
             rejections += _rejections(number, codes, metric, bounds)
             times, values = times[codes == 0], values[codes == 0]
         if times.size:
+            count += times.size
             accepted.setdefault(series.metric, []).append((times, values))
-    count = sum(times.size for parts in accepted.values() for times, _ in parts)
-    merged = tuple(_merge(metric, parts) for metric, parts in accepted.items())
+    merged = tuple([_merge(metric, parts) for metric, parts in accepted.items()])
     return CheckedUpload(
-        document=document,
-        received_ms=received_ms,
-        series=merged,
-        rejections=tuple(rejections),
-        accepted=count,
-        rejected=sum(len(rejection.indices) for rejection in rejections),
-        repeated=count - sum(series.times.size for series in merged),
+        document,
+        received_ms,
+        merged,
+        tuple(rejections),
+        count,
+        document.samples - count,
+        count - sum([one.times.size for one in merged]),
     )
 
 
 def _code(reason: Reason) -> int:
     return REASONS.index(reason) + 1
+
+
+def _flawless(series: SeriesDocument, received_ms: int, bounds: Bounds) -> Series | None:
+    """Return the series if no sample is to be rejected or moved, else None.
+
+    Nearly every series is such a one, which its order and extremes show; :func:`_samples` looks at
+    each sample of the others.
+    """
+    size = len(series.times)
+    rule = _rules().get((series.metric, series.unit))
+    columns = _columns(series) if rule is not None and 0 < size == len(series.values) else None
+    if rule is None or columns is None:
+        return None
+    low, high, conversion = rule
+    times, values = columns
+    if conversion is not None:
+        values = conversion.apply(values)
+    if (
+        low <= _least(values)  # NaN if one is
+        and _most(values) <= high
+        and times[0] >= max(bounds.earliest_ms, _AFTER_TRUE)
+        and times[-1] <= received_ms + bounds.ahead_ms
+        and _all(times[1:] > times[:-1])
+    ):
+        return Series(series.metric, times, values)
+    return None
+
+
+@cache
+def _rules() -> dict[tuple[str, str], tuple[float, float, Conversion | None]]:
+    """Return the finite range of each numeric metric and unit, and the conversion if any."""
+    return {
+        (metric.name, unit): (metric.low, metric.high, _needed(conversion))
+        for metric in catalogue().values()
+        if metric.numeric and math.isfinite(metric.low) and math.isfinite(metric.high)
+        for unit, conversion in metric.conversions.items()
+    }
+
+
+def _needed(conversion: Conversion) -> Conversion | None:
+    return None if conversion == Conversion() else conversion
+
+
+def _columns(series: SeriesDocument) -> tuple[Int64, Float64] | None:
+    """Return times and values of a series that has no other values than numbers, else None.
+
+    Among whole milliseconds True may pass for 1; the caller takes no such instant.
+    """
+    times, values = series.times, series.values
+    if isinstance(values, np.ndarray):
+        return instants(times), numbers(values)
+    if bool in map(type, values):
+        return None
+    size = len(values)
+    try:
+        # packing refuses what is no number, and is faster than arrays are made of lists
+        found = np.frombuffer(struct.pack(f"<{size}d", *values), F64)
+        if isinstance(times[0], str):
+            return instants(times), found
+        return np.frombuffer(struct.pack(f"<{size}q", *times), I64), found
+    except (struct.error, OverflowError):
+        return None
 
 
 def _samples(
@@ -153,7 +224,7 @@ def _samples(
     values[: len(series.values)] = conversion.apply(numbers(series.values))
     # NaN stands for what is no number; an overflow in the conversion is merely out of range
     checks: tuple[tuple[Reason, NDArray[np.bool_]], ...] = (
-        ("out_of_range", ~((values >= metric.low) & (values <= metric.high))),
+        ("out_of_range", ~((values >= metric.low) & (values <= metric.high) & np.isfinite(values))),
         ("future_time", times > received_ms + bounds.ahead_ms),
         ("not_a_number", np.isnan(values)),
         ("bad_time", times < bounds.earliest_ms),
@@ -168,7 +239,8 @@ def _samples(
 def numbers(values: Values) -> Float64:
     """Return (T,) float64: the numbers among ``values``, NaN for everything else."""
     if isinstance(values, np.ndarray):
-        return np.where(np.isfinite(values), values, np.nan)
+        finite = np.isfinite(values)
+        return values if _all(finite) else np.where(finite, values, np.nan)
     if set(map(type, values)) <= {int, float}:
         return np.array(values, np.float64)
     return np.fromiter(
@@ -226,8 +298,7 @@ def _merge(metric: str, parts: list[tuple[Int64, Float64]]) -> Series:
     else:
         times = np.concatenate([part[0] for part in parts])
         values = np.concatenate([part[1] for part in parts])
-    steps = np.diff(times)
-    if (steps > 0).all():
+    if _all(times[1:] > times[:-1]):
         return Series(metric, times, values)
     order = np.argsort(times, kind="stable")
     times, values = times[order], values[order]

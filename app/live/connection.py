@@ -1,6 +1,7 @@
 """One live WebSocket connection: introduction, subscriptions, and a pump that sends."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -41,12 +42,16 @@ class _Closing(Exception):  # noqa: N818 - the end of a conversation, not an err
 
 @dataclass(slots=True, eq=False)
 class _Subscription:
-    """One subscription; it is fed once ``ready``, and ``sent`` is the client's position."""
+    """One subscription; it is fed once ``ready``, and ``sent`` is the client's position.
+
+    Its next data may be sent when the loop's clock shows ``due``.
+    """
 
     sub_id: str
     channel: Channel
     sent: str = ""
     ready: bool = False
+    due: float = 0.0
 
 
 class Connection:
@@ -71,6 +76,8 @@ class Connection:
     when_ready : callable
         Awaited before a channel is asked for anything: a server that has just started may need
         a moment to know where it is.
+    companions : callable
+        How many connections the process serves, this one included.
     """
 
     def __init__(
@@ -84,11 +91,12 @@ class Connection:
         verify: Verify,
         open_channel: OpenChannel,
         when_ready: Callable[[], Awaitable[None]],
+        companions: Callable[[], int],
     ) -> None:
         self._ws, self._outbox, self._cookie = ws, outbox, cookie
         self._settings, self._metrics = settings, metrics
         self._verify, self._open_channel = verify, open_channel
-        self._when_ready = when_ready
+        self._when_ready, self._companions = when_ready, companions
         self._subs: dict[str, _Subscription] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -238,19 +246,24 @@ class Connection:
         self.wake()
 
     async def _pump(self) -> None:
-        """Send what is new: alarms at once, data at 4 Hz at most, a ping now and then."""
+        """Send what is new: alarms at once, data soon, a ping now and then.
+
+        News wakes every connection, whomever it is about. So a connection looks for data of its
+        own at intervals that grow with the number of connections, and only what was sent makes a
+        subscription wait for its next turn.
+        """
         clock = asyncio.get_running_loop().time
-        next_data, next_ping = clock(), clock() + self._settings.live_ping_seconds
-        pending = False
+        looked, look, next_ping = 0.0, math.inf, clock() + self._settings.live_ping_seconds
         try:
             while True:
-                await self._wait(min(next_data, next_ping) if pending else next_ping)
-                pending |= self._news.is_set()
+                await self._wait(min(look, next_ping))
+                if self._news.is_set():
+                    look = min(look, looked + protocol.LOOK_SECONDS * max(1, self._companions()))
                 self._news.clear()
                 await self._send_alarms()
-                if pending and clock() >= next_data:
-                    await self._send_data()
-                    pending, next_data = False, clock() + protocol.DATA_SECONDS
+                if clock() >= look:
+                    looked = clock()
+                    look = await self._send_data(looked)
                 if clock() >= next_ping:
                     await self._probe(clock())
                     next_ping = clock() + self._settings.live_ping_seconds
@@ -285,10 +298,16 @@ class Connection:
                     rev=alarm["revision"],
                 )
 
-    async def _send_data(self) -> None:
+    async def _send_data(self, now: float) -> float:
+        """Send the data of subscriptions whose turn it is; return when to look at the others."""
+        again = math.inf
         for sub in self._ready():
-            if not sub.channel.lost and (rows := sub.channel.data()) is not None:
+            if sub.due > now:
+                again = min(again, sub.due)
+            elif not sub.channel.lost and (rows := sub.channel.data()) is not None:
+                sub.due = now + protocol.DATA_SECONDS
                 await self._send_rows(sub, rows)
+        return again
 
     async def _send_rows(self, sub: _Subscription, rows: Any) -> None:  # noqa: ANN401 - JSON
         before, sub.sent = sub.sent, sub.channel.position

@@ -82,6 +82,7 @@ class LiveEndpoint:
             verify=lambda token: access.reader(self._verifier, token),
             open_channel=self._channel,
             when_ready=lambda: self._hub.ready(_READY_SECONDS),
+            companions=lambda: len(self._open),
         )
         self._open.add(connection)
         self._hub.attach(connection)

@@ -6,9 +6,19 @@ from collections import Counter
 
 import pytest
 
+from app.gateway.validation import CheckedUpload
 from schemas.topics import UPLOAD_STATUS, partition_of
-from tests.gateway.support import Gateway, an_upload, read_topic, read_uploads
+from tests.gateway.support import (
+    Gateway,
+    an_upload,
+    deployed,
+    read_topic,
+    read_uploads,
+    running,
+    until,
+)
 from tests.gateway.test_uploads import samples_of
+from tests.servers import KafkaServer
 
 pytestmark = pytest.mark.servers
 
@@ -45,6 +55,43 @@ async def test_many_uploads_make_few_records_with_exact_content(gateway: Gateway
         )
         for upload in sent
     }
+
+
+async def test_records_grow_while_uploads_keep_coming(kafka: KafkaServer) -> None:
+    settings = deployed(kafka.bootstrap, partitions=1)
+    async with running(settings) as gateway:
+        user = str(uuid.uuid4())
+        headers = gateway.headers(user)
+        await gateway.post(an_upload(user), **headers)
+        posts = []
+        for _ in range(200):  # one after the other, not all in one turn of the loop
+            posts.append(asyncio.create_task(gateway.post(an_upload(user), **headers)))
+            await asyncio.sleep(0)
+        assert {status for status, _ in await asyncio.gather(*posts)} == {202}
+        records = read_uploads(settings)
+        assert sum(len(batch) for _, batch in records) == 201
+        assert len(records) <= 40
+        assert not gateway.services.coalescer.uploads
+        assert not gateway.services.coalescer.samples
+        await until(
+            lambda: not gateway.services.coalescer._announced, "the own statuses were read back"
+        )
+
+
+async def test_a_lone_upload_leaves_at_once(kafka: KafkaServer, user: str) -> None:
+    settings = deployed(kafka.bootstrap, coalesce_ms=1000, coalesce_busy_ms=1000)
+    async with running(settings) as gateway:
+        loop, left = asyncio.get_running_loop(), []
+        produce = gateway.services.coalescer._produce
+
+        async def noted(number: int, checked: list[CheckedUpload]) -> None:
+            left.append(loop.time())
+            await produce(number, checked)
+
+        gateway.services.coalescer._produce = noted  # type: ignore[method-assign]
+        start = loop.time()
+        assert (await gateway.post(an_upload(user)))[0] == 202
+        assert left[0] - start < 1.0  # what it would have waited for company
 
 
 async def test_the_same_upload_sent_at_once_is_written_once(gateway: Gateway, user: str) -> None:

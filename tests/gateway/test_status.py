@@ -6,6 +6,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.gateway.batches import received
 from app.gateway.statuses import Outcome, StatusCache
@@ -13,7 +15,7 @@ from app.settings import Settings
 from schemas import statuses
 from schemas.codec import Codec
 from schemas.columns import I32
-from schemas.statuses import Stage, StatusBatch
+from schemas.statuses import STAGES, Stage, StatusBatch
 from schemas.topics import UPLOAD_STATUS
 from tests.gateway.support import Gateway, an_upload, read_uploads, running, until
 
@@ -49,10 +51,32 @@ def test_the_cache_forgets_the_oldest_beyond_its_size() -> None:
         cache.apply(status_of(upload_id, "received", 1))
     cache.apply(status_of(ids[2], "stored", 2))
     cache.apply(status_of(uuid.uuid4(), "received", 3))
-    assert [cache.get(upload_id) is not None for upload_id in ids] == [
+    assert [cache.get(upload_id.bytes) is not None for upload_id in ids] == [
         False, False, True, False, True,
     ]  # fmt: skip
     assert max(sizes) == len(cache) == 3
+
+
+stages: st.SearchStrategy[Stage] = st.sampled_from(STAGES)
+saying = st.tuples(stages, st.integers(1, 4), st.integers(998, 1000), st.lists(st.integers(0, 3)))
+
+
+@given(st.lists(saying, min_size=1, max_size=5))
+def test_the_cache_joins_as_outcomes_do(said: list[tuple[Stage, int, int, list[int]]]) -> None:
+    cache, upload_id, joined = StatusCache(3), uuid.uuid4(), None
+    for stage, at_ms, received_ms, counts in said:
+        late = np.array([sum(counts)], I32)
+        duplicate = np.array([len(counts)], I32)
+        status = replace(
+            status_of(upload_id, stage, at_ms),
+            received_ms=np.array([received_ms]),
+            late=late,
+            duplicate=duplicate,
+        )
+        cache.apply(status)
+        heard = Outcome(USER, stage, at_ms, "", received_ms, 0, 0, 0, len(counts), sum(counts))
+        joined = heard if joined is None else joined.join(heard)
+    assert cache.get(upload_id.bytes) == joined
 
 
 def status_of(upload_id: uuid.UUID, stage: Stage, at_ms: int) -> StatusBatch:
@@ -100,7 +124,7 @@ async def test_an_upload_is_received_then_processed_then_stored(
         )
 
         def reached(stage: Stage = stage) -> bool:
-            known = gateway.services.cache.get(upload_id)
+            known = gateway.services.cache.get(upload_id.bytes)
             return known is not None and known.stage == stage
 
         await until(reached, f"the upload is {stage}")
@@ -117,7 +141,7 @@ async def test_a_gateway_that_starts_knows_what_others_received(
     async with running(settings) as other:
         await until(other.services.status_tail.caught_up.is_set, "the statuses are read")
         await until(
-            lambda: other.services.cache.get(uuid.UUID(upload["upload_id"])) is not None,
+            lambda: other.services.cache.get(uuid.UUID(upload["upload_id"]).bytes) is not None,
             "the upload is known",
         )
         _, again = await other.post(upload)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 
 from app.gateway import rejections
@@ -49,6 +50,49 @@ def test_a_column_is_read_as_its_items_are(times: list[Any]) -> None:
     assert instants(times).tolist() == [instant(time) for time in times]
 
 
+forms = st.tuples(
+    offsets,
+    st.sampled_from("Tt "),
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]),
+    st.booleans(),
+)
+
+
+@given(forms, st.lists(moments, min_size=1, max_size=8), st.data())
+def test_a_column_of_one_form_is_read_as_its_items_are(
+    form: tuple[int, str, str, bool], column: list[datetime], data: st.DataObject
+) -> None:
+    minutes, separator, precision, zulu = form
+    zone = timezone(timedelta(minutes=0 if zulu else minutes))
+    times = [moment.replace(tzinfo=zone).isoformat(separator, precision) for moment in column]
+    if zulu:
+        times = [time.replace("+00:00", "Z") for time in times]
+    if data.draw(st.booleans()):  # one of them is not what it seems, at any place
+        row = data.draw(st.integers(0, len(times) - 1))
+        spoil = data.draw(
+            st.sampled_from(
+                [
+                    lambda t: t[:8] + "31" + t[10:],
+                    lambda t: t[:17] + "60" + t[19:],
+                    lambda t: "0000" + t[4:],
+                    lambda t: t[:11] + "24" + t[13:],
+                    lambda t: t[:10] + "_" + t[11:],
+                    lambda t: t[:-1],
+                    lambda t: "\u0662" + t[1:],
+                    lambda t: t[:-3] + "-01",
+                ]
+            )
+        )
+        times[row] = spoil(times[row])
+    assert instants(times).tolist() == [instant(time) for time in times]
+
+
+def test_rows_that_only_join_to_the_form_are_no_instants() -> None:
+    whole = "2026-11-23T10:00:00.000Z"
+    times = [whole, whole + "2", whole[1:]]
+    assert instants(times).tolist() == [instant(whole), UNREADABLE, UNREADABLE]
+
+
 @pytest.mark.parametrize(
     "time",
     [
@@ -74,7 +118,8 @@ def test_leap_seconds_and_fractions() -> None:
 
 
 def upload(*series: SeriesDocument) -> UploadDocument:
-    return UploadDocument(uuid.uuid4(), str(uuid.uuid4()), "watch", "test", series)
+    size = sum(max(len(one.times), len(one.values)) for one in series)
+    return UploadDocument(str(uuid.uuid4()), str(uuid.uuid4()), "watch", "test", series, size)
 
 
 def reference(document: UploadDocument) -> tuple[dict[str, dict[int, float]], list[Any], int]:
@@ -151,6 +196,7 @@ def samples(checked: CheckedUpload) -> dict[str, dict[int, float]]:
     }
 
 
+@unhurried(deadline=None)  # the first example reads the catalogue
 @given(st.lists(series_as_sent, min_size=1, max_size=4))
 def test_every_sample_is_judged_as_alone(series: list[SeriesDocument]) -> None:
     document = upload(*series)
@@ -184,6 +230,43 @@ def test_rejected_samples_are_kept_as_sent(series: list[SeriesDocument]) -> None
         assert (sample["metric"], sample["unit"]) == (sent.metric, sent.unit)
         if sample["index"] < len(sent.values) and isinstance(sent.values[sample["index"]], str):
             assert sample["value"] == sent.values[sample["index"]]
+
+
+@pytest.mark.parametrize(
+    ("times", "values"),
+    [
+        ([NOW], [61.0]),
+        ([NOW - 1, NOW], [61, 300]),
+        ([NOW, NOW - 1], [61.0, 62.0]),
+        ([NOW, NOW], [61.0, 62.0]),
+        ([True, NOW], [61.0, 62.0]),
+        ([NOW - 1, NOW], [True, 62.0]),
+        ([NOW - 1, 2**63], [61.0, 62.0]),
+        ([NOW - 1, float(NOW)], [61.0, 2**64]),
+        ([NOW, None], [61.0, 62.0]),
+        ([NOW - 1, NOW], [61.0, None]),
+        (np.array([NOW - 1, NOW]), np.array([61.0, np.nan])),
+        (np.array([NOW - 1, NOW]), np.array([np.inf, 62.0])),
+        (np.array([NOW - 1, NOW]), np.array([61.0, 62.0])),
+    ],
+)
+def test_series_without_and_with_flaws_are_judged_alike(times: Any, values: Any) -> None:  # noqa: ANN401
+    document = upload(SeriesDocument("heart_rate", "/min", times, values))
+    for bounds in (BOUNDS, Bounds(earliest_ms=-62_135_596_800_000, ahead_ms=0)):
+        checked = check(document, NOW, bounds)
+        if bounds is BOUNDS:
+            listed = (
+                list(column.tolist() if isinstance(column, np.ndarray) else column)
+                for column in (times, values)
+            )
+            series = (SeriesDocument("heart_rate", "/min", *listed),)
+            kept, rejected, accepted = reference(document._replace(series=series))
+            assert samples(checked) == kept
+            assert checked.accepted == accepted
+            entries = rejections.entries(checked)
+            assert [(e["series"], e["index"], e["reason"]) for e in entries] == rejected
+        for instant_kept in samples(checked).get("heart_rate", {}):
+            assert instant_kept in {NOW, NOW - 1}
 
 
 def test_many_rejected_samples_are_split_over_records() -> None:

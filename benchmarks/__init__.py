@@ -1,0 +1,1 @@
+"""The benchmarks (``vitalstream bench``) and the peers that they compare with; see README.md."""
