@@ -4,6 +4,7 @@ A step is a function of the state and the records alone. What it wants sent is h
 :mod:`agents.uploads`, which sends it in the order that the promises need.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -120,8 +121,10 @@ class Step:
     unreadable: int = 0
     """Records that do not decode: nobody knows how many uploads they hold."""
 
-    def apply(self, records: Sequence[Record]) -> None:
+    async def apply(self, records: Sequence[Record]) -> None:
         """Apply source records in their order; a failure is routed, never raised.
+
+        Others run between its rounds, so that heartbeats go on; they must not touch the state.
 
         Raises
         ------
@@ -148,6 +151,7 @@ class Step:
                 raise InvariantError("late windows are left over that no stored record asks for")
             for read in reads:
                 self._conclude(read)
+            await asyncio.sleep(0)
 
     def _rounds(self, records: Sequence[Record]) -> Iterator[list[_Read]]:
         """Read records, and yield as many together as are applied at once."""

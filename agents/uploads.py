@@ -34,8 +34,9 @@ from tables.state import State
 
 _Output = tuple[str, bytes, int, bytes | None, Sequence[tuple[str, bytes]] | None]
 """Topic, value, partition, key, headers."""
-SUSPENDED_SECONDS: Final = 6.0
-"""A process that stood still for longer may have lost its partitions: it must not write."""
+SUSPENDED_SECONDS: Final = 7.0
+"""A process that stood still for longer may have lost its partitions: it must not write. Less than
+the session timeout of the consumer group."""
 _TICK_SECONDS: Final = 0.1
 _FLUSH_SHARE: Final = 10
 """Flushes take at most about one part in so many of the time: the pause between them stretches."""
@@ -98,6 +99,7 @@ class UploadsAgent:
         self._stream: faust.Stream[bytes] | None = None
         self._held: list[faust.EventT[bytes]] = []
         self._held_bytes = 0
+        self._sent: list[asyncio.Future[Message]] = []
         self._touched: set[tuple[str, int]] = set()
         self._flush_at = 0.0
         self._alive = time.monotonic()
@@ -124,7 +126,7 @@ class UploadsAgent:
             await complete_or_exit(self._step(cast("Sequence[faust.EventT[bytes]]", events)))
 
     async def _step(self, events: Sequence[faust.EventT[bytes]]) -> None:
-        """Apply records; when this returns, what follows from them is sent and confirmed.
+        """Apply records and send what follows from them; the flush waits for the confirmations.
 
         Raises
         ------
@@ -148,7 +150,7 @@ class UploadsAgent:
                 self.state, self._bounds, self._calendar_of, self._codec,
                 self._settings.retry_attempts, now_ms=time.time_ns() // 1_000_000,
             )  # fmt: skip
-            step.apply(admitted)
+            await step.apply(admitted)
             self._touched.update((r.origin.topic, r.origin.partition) for r in admitted)
             self._held.extend(events)
             self._held_bytes += sum(len(record.value) for record in records)
@@ -180,7 +182,7 @@ class UploadsAgent:
             ),
             *((x.topic, x.value, x.partition, None, x.headers) for x in step.rerouted),
         ]  # fmt: skip
-        await asyncio.gather(*[await self._submit(*output) for output in outputs])
+        self._sent += [await self._submit(*output) for output in outputs]
 
     def _due(self) -> bool:
         """Whether what was applied is to be written down now."""
@@ -190,8 +192,10 @@ class UploadsAgent:
         return full or time.monotonic() >= self._flush_at or not self._app.flow_control.is_active()
 
     async def _flush(self) -> None:
-        """Write down the state and acknowledge the records that it has applied."""
+        """Wait for the outputs, write down the state, acknowledge the records it has applied."""
         started = time.monotonic()
+        await asyncio.gather(*self._sent)
+        self._sent.clear()
         self._refuse_if_suspended()
         expected = self.guard.next_offsets()
         people = await self._written.write({place: expected[place] for place in self._touched})
@@ -234,6 +238,8 @@ class UploadsAgent:
         async with self._busy:
             self.guard.forget()
             # What could not be acknowledged before the partitions went will come again.
+            await asyncio.gather(*self._sent)
+            self._sent.clear()
             self._held, self._held_bytes = [], 0
             self._touched.clear()
             self._written.doubt(keep=self._assigned())

@@ -24,7 +24,7 @@ from tables.state import State
 
 _log = structlog.get_logger(__name__)
 _MARK: Final = b"@"
-_AT_ONCE: Final = 2_000
+_AT_ONCE: Final = 1_000
 Submit = Callable[[str, bytes, int, bytes | None], Awaitable["asyncio.Future[Message]"]]
 
 
@@ -137,14 +137,15 @@ class WrittenState:
             If somebody else has written to a partition meanwhile.
         """
         state = self._state
-        users = state.dirty.nonzero()[0]
+        users = state.dirty.nonzero()[0].tolist()
         sends = []
-        for user, packed in zip(
-            users.tolist(), pack_people(state, users.tolist(), self._codec), strict=True
-        ):
-            key = state.user_ids[user].encode()
-            partition = int(state.partition[user])
-            sends.append(await self._submit(STATE_CHANGELOG, packed, partition, key))
+        for first in range(0, len(users), _AT_ONCE):
+            part = users[first : first + _AT_ONCE]
+            for user, packed in zip(part, pack_people(state, part, self._codec), strict=True):
+                key = state.user_ids[user].encode()
+                partition = int(state.partition[user])
+                sends.append(await self._submit(STATE_CHANGELOG, packed, partition, key))
+            await asyncio.sleep(0)  # heartbeats go on
         for (topic, partition), offset in offsets.items():
             value = offset.to_bytes(8, "big")
             key = mark_key(topic, partition)

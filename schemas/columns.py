@@ -54,19 +54,30 @@ def pack(values: NDArray[Any] | Sequence[int | float], dtype: np.dtype[Any]) -> 
     return np.ascontiguousarray(values, dtype=dtype).tobytes()
 
 
-def squeeze(*columns: Int64 | Float64) -> bytes:
-    """Pack columns of 8-byte items of one length small.
+def squeeze(column: Int64 | Float64) -> bytes:
+    """Pack a column of 8-byte items small; see :func:`squeeze_rows`."""
+    return squeeze_rows(column.view(np.int64)[np.newaxis])
+
+
+def squeeze_rows(columns: Int64) -> bytes:
+    """Pack columns of 8-byte items small.
 
     The bytes lie in planes (all lowest bytes of a column first), which makes long runs of what
     changes little, and are compressed as one LZ4 block; its 4-byte length comes first.
+
+    Parameters
+    ----------
+    columns : (k, n) int64
+        The columns; other types of 8 bytes viewed as this one.
     """
-    planes = [np.ascontiguousarray(c).view(np.uint8).reshape(-1, 8).T.tobytes() for c in columns]
-    packed: bytes = lz4.block.compress(b"".join(planes))
+    count, items = columns.shape
+    whole = np.ascontiguousarray(columns).view(np.uint8).reshape(count, items, 8)
+    packed: bytes = lz4.block.compress(whole.transpose(0, 2, 1).tobytes())
     return packed
 
 
 def unsqueeze(data: bytes, count: int, name: str) -> list[Int64]:
-    """Read columns that :func:`squeeze` packed, as int64; view them as what they are.
+    """Read columns that :func:`squeeze_rows` packed, as int64; view them as what they are.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 from app.errors import DecodeError
 from schemas.catalogue import catalogue
 from schemas.codec import Codec
-from schemas.columns import I32, I64, U64, Int64, squeeze, unpack, unsqueeze
+from schemas.columns import I32, I64, U64, Int64, squeeze_rows, unpack, unsqueeze
 from schemas.windows import HOUR_MS, MINUTE_MS
 from tables.days import Calendar
 from tables.detection import ROW, Active
@@ -36,40 +36,43 @@ def pack_people(state: State, users: list[int], codec: Codec) -> Iterator[bytes]
     codec : Codec
         For the records.
     """
-    series = [state.series_of_user(user) for user in users]
-    slots = np.array([slot for one in series for slot in one], np.int64)
+    counts, slots = state.series_of_users(users)
     rows, detection = state.series.take(slots), state.detection.take(slots)
     kept = state.pool.kept(slots)
     times, values, stamps = state.pool.read(slots)
-    samples = starts_of(kept)
-    first = 0
-    for user, one in zip(users, series, strict=True):
-        part = slice(first, first + len(one))
-        mine = slice(samples[first], samples[first + len(one)])
-        keys, ranks = state.uploads_of(user)
+    columns = np.stack((times, values.view(np.int64), stamps))
+    kept_bytes, names = kept.astype(np.int32), [_METRICS[m] for m in state.series_metric[slots]]
+    samples, firsts = starts_of(kept), starts_of(counts).tolist()
+    calendars: dict[int, list[dict[str, Any]]] = {}
+    uploads = zip(*state.uploads_of(users), strict=True)
+    for user, (keys, ranks), first, end in zip(users, uploads, firsts, firsts[1:], strict=False):
+        slot_list = slots[first:end].tolist()
         calendar = state.calendars[user]
+        if id(calendar) not in calendars:
+            calendars[id(calendar)] = _zones(calendar)
         yield codec.encode(
             SUBJECT,
             {
                 "layout": LAYOUT,
-                "zones": [
-                    {"since_ms": since, "zone": zone}
-                    for since, zone in zip(calendar.since, calendar.zones, strict=True)
-                ],
+                "zones": calendars[id(calendar)],
                 "devices": state.devices[user],
                 "upload_keys": keys.tobytes(),
                 "upload_ranks": ranks.tobytes(),
-                "metrics": [_METRICS[state.series_metric[slot]] for slot in one],
-                "series": rows[part].tobytes(),
-                "detection": detection[part].tobytes(),
+                "metrics": names[first:end],
+                "series": rows[first:end].tobytes(),
+                "detection": detection[first:end].tobytes(),
                 "active": [
-                    state.active[slot].pack() if slot in state.active else b"" for slot in one
+                    state.active[slot].pack() if slot in state.active else b"" for slot in slot_list
                 ],
-                "kept": kept[part].astype(np.int32).tobytes(),
-                "samples": squeeze(times[mine], values[mine], stamps[mine]),
+                "kept": kept_bytes[first:end].tobytes(),
+                "samples": squeeze_rows(columns[:, samples[first] : samples[end]]),
             },
         )
-        first += len(one)
+
+
+def _zones(calendar: Calendar) -> list[dict[str, Any]]:
+    pairs = zip(calendar.since, calendar.zones, strict=True)
+    return [{"since_ms": since, "zone": zone} for since, zone in pairs]
 
 
 def unpack_people(

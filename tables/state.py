@@ -173,6 +173,12 @@ class State:
         self.series[slots] = rows
         self.dirty[user] = True
 
+    def series_of_users(self, users: Sequence[int]) -> tuple[Int64, Int64]:
+        """Return how many series people have, and their slots, by person and metric code."""
+        slots = self._series_of[users]
+        have = slots >= 0
+        return have.sum(axis=1), slots[have].astype(np.int64)
+
     # Uploads
 
     def first_ranks(self, users: Int64, upload_ids: Uuids, ranks: Int64) -> Int64:
@@ -224,11 +230,18 @@ class State:
         self._upload_ranks[whose, place] = ranks[order]
         self._upload_next[whose[begins]] += lengths
 
-    def uploads_of(self, user: int) -> tuple[NDArray[np.uint64], Int64]:
-        """Return keys and ranks of a person's latest uploads, oldest first."""
-        count = int(self._upload_next[user])
-        order = np.arange(max(count - UPLOADS_KEPT, 0), count) % UPLOADS_KEPT
-        return self._uploads[user, order], self._upload_ranks[user, order]
+    def uploads_of(self, users: Sequence[int]) -> tuple[list[NDArray[np.uint64]], list[Int64]]:
+        """Return keys and ranks of people's latest uploads, oldest first: an array a person."""
+        count = self._upload_next[users]
+        known = np.minimum(count, UPLOADS_KEPT)
+        order = ((count - known)[:, None] + np.arange(UPLOADS_KEPT)) % UPLOADS_KEPT
+        keys = np.take_along_axis(self._uploads[users], order, axis=1)
+        ranks = np.take_along_axis(self._upload_ranks[users], order, axis=1)
+        sizes = known.tolist()
+        return (
+            [row[:size] for row, size in zip(keys, sizes, strict=True)],
+            [row[:size] for row, size in zip(ranks, sizes, strict=True)],
+        )
 
     def set_uploads(self, user: int, keys: NDArray[np.uint64], ranks: Int64) -> None:
         """Set what :meth:`uploads_of` returns."""

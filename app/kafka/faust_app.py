@@ -62,7 +62,7 @@ def make_faust_app(settings: Settings, name: str) -> DeploymentApp:
         topic_replication_factor=settings.kafka_replication,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=16 << 20,
-        broker_session_timeout=12.0,
+        broker_session_timeout=9.0,
         broker_heartbeat_interval=1.5,
         broker_commit_interval=1.0,
         broker_max_poll_records=500,

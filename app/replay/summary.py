@@ -23,6 +23,7 @@ _CLOCKS_MS = 60_000
 """How far the player's clock may be ahead of the gateway's."""
 _USERS_A_QUERY = 100
 
+_BACKFILL: Final = "SELECT windows, requests FROM backfill"
 _LEDGER = """
 SELECT upload_id, accepted, stored, duplicate, rejected, dead_lettered, balanced
 FROM ledger
@@ -177,7 +178,7 @@ def wait_until_stored(
     quiet = 0
     try:
         while True:
-            problem = _asked(lambda: _under_way(settings))
+            problem = _asked(lambda: _under_way(settings, database))
             # Offsets are asked for one after the other: only a second silence is one.
             quiet = quiet + 1 if problem is None else 0
             if quiet >= 2:
@@ -213,11 +214,14 @@ def _asked(question: Callable[[], str | None]) -> str | None:
         return str(error)
 
 
-def _under_way(settings: Settings) -> str | None:
+def _under_way(settings: Settings, database: ClickHouse) -> str | None:
     behind: dict[str, int] = {}
     for one in lags(settings):
         behind[one.group] = behind.get(one.group, 0) + one.lag
     late = [f"{group}: {lag:,} records" for group, lag in behind.items() if lag]
+    [backfill] = database.rows(_BACKFILL)
+    if backfill["requests"]:
+        late.append(f"backfill: {backfill['windows']:,} late windows")
     return f"still under way: {', '.join(late)}" if late else None
 
 

@@ -12,7 +12,7 @@ from app.errors import RecordingError
 from app.metrics import SinkMetrics
 from app.replay.summary import Expected, run, wait_until_stored
 from app.settings import Settings
-from app.sink.late import LateWindow
+from app.sink.late import recompute
 from app.sink.records import Decoded
 from app.sink.store import Store
 from schemas.codec import Codec
@@ -53,8 +53,9 @@ async def test_a_stored_replay_is_shown_and_balanced(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     batch = batch_of([Upload(_USER, [(0, 60.0), (1, 61.0)], repeated=1)])
-    late = LateWindow(MINUTE, str(_USER), "heart_rate", NOON_MS, NOON_MS + MINUTE_MS)
-    await _store(settings, [declared(batch), applied(batch, late=[late])])
+    await _store(settings, [declared(batch), applied(batch)])
+    window = (str(_USER), "heart_rate", NOON_MS, NOON_MS + MINUTE_MS)
+    recompute(writer(settings), MINUTE, [window])
     _written(settings, batch)
     assert run(settings) == 0
     output = capsys.readouterr().out

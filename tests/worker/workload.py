@@ -13,8 +13,8 @@ from schemas.columns import Dictionary
 from schemas.topics import SAMPLES, WINDOWS, partition_of
 from schemas.uploads import UploadBatch
 from schemas.windows import DAY, HOUR, HOUR_MS, MINUTE, MINUTE_MS
-from tables.layout import EPOCH_2020_MS
 from tables.days import Calendar
+from tables.layout import EPOCH_2020_MS
 
 T0 = 1_795_428_000_000  # 2026-11-23T10:00:00Z
 CODEC = Codec()
