@@ -40,6 +40,7 @@ COMMANDS = {
     "kafka": Entry("app.cli.processes:kafka", "Run the embedded Kafka broker.", _PARTS),
     "clickhouse": Entry("app.cli.processes:clickhouse", "Run the embedded ClickHouse.", _PARTS),
     "replay": Entry("app.cli.replay:command", "Send recordings through the gateway.", _DATA),
+    "score": Entry("app.cli.score:command", "Score each row of a recording.", _DATA),
     "sql": Entry("app.cli.sql:command", "Query ClickHouse.", _DATA),
     "token": Entry("app.cli.token:token", "Print a signed token.", _DATA),
     "status": Entry("app.cli.status:command", "Show lag, rates and health.", _CARE),
