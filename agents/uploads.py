@@ -38,6 +38,8 @@ SUSPENDED_SECONDS: Final = 7.0
 """A process that stood still for longer may have lost its partitions: it must not write. Less than
 the session timeout of the consumer group."""
 _TICK_SECONDS: Final = 0.1
+_QUIET_SECONDS: Final = 0.2
+"""Nothing came for so long: what was applied is written down without waiting for more."""
 _FLUSH_SHARE: Final = 10
 """Flushes take at most about one part in so many of the time: the pause between them stretches."""
 
@@ -102,6 +104,7 @@ class UploadsAgent:
         self._sent: list[asyncio.Future[Message]] = []
         self._touched: set[tuple[str, int]] = set()
         self._flush_at = 0.0
+        self._stepped_at = 0.0
         self._alive = time.monotonic()
         topic = app.topic(
             settings.topic(UPLOADS), key_serializer="raw", value_serializer="raw",
@@ -159,6 +162,7 @@ class UploadsAgent:
                 step.counts.uploads + step.unreadable, deaths(step.rerouted)
             )
             await self._send_outputs(step)
+            self._stepped_at = time.monotonic()
             self._on_step(step.counts, time.perf_counter() - started)
             if self._due():
                 await self._flush()
@@ -188,8 +192,10 @@ class UploadsAgent:
         """Whether what was applied is to be written down now."""
         if not self._held:
             return False
+        now = time.monotonic()
         full = self._held_bytes >= self._settings.worker_unacknowledged_bytes
-        return full or time.monotonic() >= self._flush_at or not self._app.flow_control.is_active()
+        caught_up = now - self._stepped_at >= _QUIET_SECONDS
+        return full or caught_up or now >= self._flush_at or not self._app.flow_control.is_active()
 
     async def _flush(self) -> None:
         """Wait for the outputs, write down the state, acknowledge the records it has applied."""

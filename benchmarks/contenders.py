@@ -23,7 +23,7 @@ CEILING_ONE = "decode alone, 1 a record"
 _SINGLES = "uploads-one-a-record"
 _UPLOAD_SCHEMA = Path(__file__).parents[1] / "schemas" / "avsc" / "upload" / "v1.avsc"
 _SHARES = {"worker": 4.0, KAFKA_STREAMS: 4.0, QUIX: 0.5, FAUST: 0.06, "ceiling": 2.0}
-_FEWEST = {KAFKA_STREAMS: 600_000, FAUST: 12_000}
+_FEWEST = {KAFKA_STREAMS: 600_000, FAUST: 24_000}
 """The JVM's compilers need as many to be done; Faust's commits lag by up to a second."""
 _LARGE = {"max.message.bytes": str(8 << 20)}
 

@@ -40,10 +40,9 @@ def measure(bench: Bench, parameters: Parameters) -> Result:
                 prefix = f"run{number}-"
                 number += 1
                 subject, backlog = entry.prepare(prefix, entry.uploads)
+                warm_up = None if entry.name == FAUST else parameters.warm_up
                 try:
-                    run_subject(
-                        bench, bootstrap, subject, backlog, warm_up=parameters.warm_up, table=table
-                    )
+                    run_subject(bench, bootstrap, subject, backlog, warm_up=warm_up, table=table)
                 except ServerFailedError as error:  # the others' figures stand without it
                     bench.say(str(error))
                     failed.append(f"{entry.name} failed and is left out.")

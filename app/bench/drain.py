@@ -114,7 +114,7 @@ def follow(
     backlog: Backlog,
     process: MeasuredProcess | Together,
     *,
-    warm_up: float = 0.0,
+    warm_up: float | None = 0.0,
     timeout: float = 300.0,
 ) -> Drained:
     """Watch a process until its group has committed a whole backlog.
@@ -127,8 +127,9 @@ def follow(
         What it drains.
     process : MeasuredProcess or Together
         What drains it, running; it still runs afterwards.
-    warm_up : float, optional
-        Share of the backlog that is not measured.
+    warm_up : float or None, optional
+        Share of the backlog that is not measured. None for a process whose commits lag behind its
+        work: everything from now on is measured, its start too.
     timeout : float, optional
         Longest wait, in seconds.
 
@@ -138,11 +139,13 @@ def follow(
         If the process ends, or is not done in time, or commits everything at once, so that there is
         nothing to measure between: the backlog is too small.
     """
-    unmeasured = warm_up * backlog.uploads
+    unmeasured = (warm_up or 0.0) * backlog.uploads
     begin, seen = None, 0
     for now in watch(bootstrap, group, backlog, process, timeout=timeout):
         done = now[0]
-        if seen < done < backlog.uploads and (begin is None or begin[0] <= unmeasured):
+        if warm_up is None:
+            begin = begin or now
+        elif seen < done < backlog.uploads and (begin is None or begin[0] <= unmeasured):
             begin = now
         seen = done
     if begin is None:

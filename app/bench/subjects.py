@@ -41,7 +41,7 @@ def run_subject(
     subject: Subject,
     backlog: Backlog,
     *,
-    warm_up: float,
+    warm_up: float | None,
     table: Table,
 ) -> None:
     """Start a subject, watch it drain its backlog, stop it; add its figures to the table.
