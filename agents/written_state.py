@@ -25,6 +25,8 @@ from tables.state import State
 _log = structlog.get_logger(__name__)
 _MARK: Final = b"@"
 _AT_ONCE: Final = 1_000
+_UNDER_WAY: Final = 8_000
+"""People whose states may wait for the broker at a time: bounds the producer's memory."""
 Submit = Callable[[str, bytes, int, bytes | None], Awaitable["asyncio.Future[Message]"]]
 
 
@@ -94,9 +96,9 @@ class WrittenState:
         unknown = set(partitions) - self._known
         if not unknown:
             return
-        positions = {partition: self._positions.get(partition, 0) for partition in unknown}
-        found = await asyncio.to_thread(self._log.read, positions)
-        for partition, (latest, end) in found.items():
+        for partition in sorted(unknown):  # one after the other: what was read takes memory
+            position = self._positions.get(partition, 0)
+            latest, end = await asyncio.to_thread(self._log.read, partition, position)
             await self._take(partition, latest)
             self._positions[partition] = end
             self._known.add(partition)
@@ -138,7 +140,8 @@ class WrittenState:
         """
         state = self._state
         users = state.dirty.nonzero()[0].tolist()
-        sends = []
+        sends: list[asyncio.Future[Message]] = []
+        written: list[Message] = []
         for first in range(0, len(users), _AT_ONCE):
             part = users[first : first + _AT_ONCE]
             for user, packed in zip(part, pack_people(state, part, self._codec), strict=True):
@@ -146,11 +149,14 @@ class WrittenState:
                 partition = int(state.partition[user])
                 sends.append(await self._submit(STATE_CHANGELOG, packed, partition, key))
             await asyncio.sleep(0)  # heartbeats go on
+            if len(sends) > _UNDER_WAY:
+                written += await asyncio.gather(*sends)
+                sends.clear()
         for (topic, partition), offset in offsets.items():
             value = offset.to_bytes(8, "big")
             key = mark_key(topic, partition)
             sends.append(await self._submit(STATE_CHANGELOG, value, partition, key))
-        self._note(await asyncio.gather(*sends))
+        self._note([*written, *await asyncio.gather(*sends)])
         state.dirty[users] = False
         self._marks.update(offsets)
         return len(users)

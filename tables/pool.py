@@ -168,7 +168,7 @@ class SamplePool:
 
     def _extend(self, count: int) -> None:
         have = len(self._free)
-        more = max(count, have // 2)
+        more = max(count, have // 8)
         for name in ("_offset", "_value", "_stamp"):
             old = getattr(self, name)
             grown = np.empty((have + more) * PAGE, old.dtype)

@@ -116,7 +116,7 @@ class State:
             self.calendars.append(calendar)
             self.devices.append(())
             if slot == len(self.partition):
-                self._grow_users(slot + slot // 2)
+                self._grow_users(slot + slot // 4)
         self._users[user_id] = slot
         self.partition[slot] = partition
         return slot
@@ -271,7 +271,7 @@ class State:
             slot = self._series_count
             self._series_count += 1
             if slot == len(self.series):
-                self._grow_series(slot + slot // 2)
+                self._grow_series(slot + slot // 4)
         self.series_user[slot] = user
         self.series_metric[slot] = metric
         self.series[slot] = EMPTY_SERIES

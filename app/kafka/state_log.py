@@ -5,7 +5,6 @@ a rebalance needs only what was written since, and usually that is nothing.
 """
 
 import time
-from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -33,18 +32,22 @@ class StateLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def read(self, positions: Mapping[int, int]) -> dict[int, tuple[Latest, int]]:
-        """Read partitions to their present ends.
+    def read(self, partition: int, position: int) -> tuple[Latest, int]:
+        """Read a partition to its present end.
 
         Parameters
         ----------
-        positions : mapping of int to int
-            By partition the offset of the first record that is not known yet.
+        partition : int
+            Which.
+        position : int
+            Offset of the first record that is not known yet.
 
         Returns
         -------
-        dict of int to (Latest, int)
-            By partition the last value of each key that was read, and the offset behind the end.
+        Latest
+            The last value of each key that was read.
+        int
+            The offset behind the end.
 
         Raises
         ------
@@ -53,48 +56,37 @@ class StateLog:
         """
         config = consumer_config(self._settings, WORKER) | {"enable.partition.eof": True}
         consumer = Consumer(config)
+        topic = self._settings.topic(STATE_CHANGELOG)
+        latest: Latest = {}
         try:
-            return self._read(consumer, positions)
+            low, high = consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_TIMEOUT
+            )
+            if max(position, low) < high:
+                consumer.assign([TopicPartition(topic, partition, max(position, low))])
+                self._drain(consumer, latest)
         except KafkaException as error:
             raise KafkaUnavailableError("the changelog cannot be read") from error
         finally:
             consumer.close()
-
-    def _read(
-        self, consumer: Consumer, positions: Mapping[int, int]
-    ) -> dict[int, tuple[Latest, int]]:
-        topic = self._settings.topic(STATE_CHANGELOG)
-        found: dict[int, tuple[Latest, int]] = {}
-        starts = []
-        for partition, position in positions.items():
-            low, high = consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_TIMEOUT
-            )
-            found[partition] = ({}, high)
-            if max(position, low) < high:
-                starts.append(TopicPartition(topic, partition, max(position, low)))
-        if starts:
-            consumer.assign(starts)
-            self._drain(consumer, found, {at.partition for at in starts})
-        return found
+        return latest, high
 
     @staticmethod
-    def _drain(consumer: Consumer, found: dict[int, tuple[Latest, int]], behind: set[int]) -> None:
-        """Take what comes until each partition has reached its end."""
+    def _drain(consumer: Consumer, latest: Latest) -> None:
+        """Take what comes until the end is reached."""
         deadline = time.monotonic() + _IDLE_SECONDS
-        while behind:
+        while True:
             messages = consumer.consume(_AT_ONCE, timeout=0.2)
             if messages:
                 deadline = time.monotonic() + _IDLE_SECONDS
             elif time.monotonic() > deadline:
                 raise KafkaUnavailableError("the changelog stopped coming")
             for message in messages:
-                partition, key, failure = message.partition(), message.key(), message.error()
-                assert partition is not None, "delivered messages have a place"  # noqa: S101
+                key, failure = message.key(), message.error()
                 if failure is None:
                     if key is not None:
-                        found[partition][0][key] = message.value()
+                        latest[key] = message.value()
                 elif failure.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    behind.discard(partition)
+                    return
                 else:
                     raise KafkaException(failure)
