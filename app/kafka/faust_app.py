@@ -64,7 +64,7 @@ def make_faust_app(settings: Settings, name: str) -> DeploymentApp:
         consumer_max_fetch_size=16 << 20,
         broker_session_timeout=9.0,
         broker_heartbeat_interval=1.5,
-        broker_commit_interval=0.5,
+        broker_commit_interval=1.0,
         broker_max_poll_records=500,
         broker_request_timeout=30.0,
         producer_request_timeout=30.0,
