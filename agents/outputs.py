@@ -1,6 +1,6 @@
 """What a worker's step sends: columnar records, built from what was applied."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from schemas.statuses import Stage, StatusBatch
 from schemas.uploads import UploadBatch
 from schemas.windows import WindowBatch
 from tables.apply import Applied
+from tables.merge import Late
+from tables.ranges import changes
 from tables.rows import concatenated
 from tables.state import State
 
-_METRICS = np.array(list(catalogue()), object)
+_METRICS = tuple(catalogue())
 
 
 def window_records(
@@ -39,8 +41,7 @@ def window_records(
     for name in ("count", "sum", "sum_sq", "min", "max", "first", "last", "version"):
         columns[name] = getattr(groups, name)
     for partition, which in _by_partition(state.partition[users]):
-        user_ids, user = _dictionary(np.array(state.user_ids, object), users[which])
-        metrics, metric = _dictionary(_METRICS, state.series_metric[series[which]])
+        user_ids, user, metrics, metric = _named(state, series[which])
         chosen = {name: column[which] for name, column in columns.items()}
         emitted = np.full(len(which), now_ms, np.int64)
         batch = WindowBatch(
@@ -49,60 +50,59 @@ def window_records(
         yield partition, windows.encode(batch, codec)
 
 
-def late_windows(applied: Applied, state: State) -> dict[int, dict[str, Any]]:
+def late_windows(late: Sequence[Late], state: State) -> dict[int, dict[str, Any]]:
     """Return by partition the fields of :class:`AcceptedBatch` that ask for late windows."""
-    if not applied.late:
+    if not late:
         return {}
-    series, size, start, end = (
-        np.concatenate([getattr(one, name) for one in applied.late])
-        for name in ("series", "size", "start", "end")
+    windows_asked = np.concatenate(
+        [np.stack((one.series, one.size, one.start, one.end), axis=1) for one in late]
     )
-    whole = np.unique(np.stack((series, size, start, end), axis=1), axis=0)
-    series, size, start, end = whole.T
-    users = state.series_user[series]
-    fields = {}
-    for partition, which in _by_partition(state.partition[users]):
-        user_ids, user = _dictionary(np.array(state.user_ids, object), users[which])
-        metrics, metric = _dictionary(_METRICS, state.series_metric[series[which]])
-        fields[partition] = {
-            "users": user_ids,
-            "metrics": metrics,
-            "late_user": user,
-            "late_metric": metric,
-            "late_size": size[which].astype(np.int8),
-            "late_start": start[which],
-            "late_end": end[which],
-        }
-    return fields
+    series, size, start, end = np.unique(windows_asked, axis=0).T
+    return {
+        partition: _late_fields(state, series[which], size[which], start[which], end[which])
+        for partition, which in _by_partition(state.partition[state.series_user[series]])
+    }
 
 
-def nothing_late() -> dict[str, Any]:
+def nothing_late(state: State) -> dict[str, Any]:
     """Return the fields of :class:`AcceptedBatch` where no window is late."""
     none = np.empty(0, np.int64)
+    return _late_fields(state, none, none, none, none)
+
+
+def _late_fields(
+    state: State, series: Int64, size: Int64, start: Int64, end: Int64
+) -> dict[str, Any]:
+    user_ids, user, metrics, metric = _named(state, series)
     return {
-        "users": [],
-        "metrics": [],
-        "late_user": none.astype(np.int32),
-        "late_metric": none.astype(np.int32),
-        "late_size": none.astype(np.int8),
-        "late_start": none,
-        "late_end": none,
+        "users": user_ids,
+        "metrics": metrics,
+        "late_user": user,
+        "late_metric": metric,
+        "late_size": size.astype(np.int8),
+        "late_start": start,
+        "late_end": end,
     }
 
 
 def _by_partition(partitions: Int32) -> Iterator[tuple[int, Int64]]:
     """Yield each partition and the positions at which it stands."""
     order = np.argsort(partitions, kind="stable")
-    ordered = partitions[order]
-    begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    begins = changes(partitions[order]).nonzero()[0]
     for part in np.split(order, begins[1:]):
         yield int(partitions[part[0]]), part
 
 
-def _dictionary(names: NDArray[Any], codes: NDArray[Any]) -> tuple[list[str], Int32]:
-    """Return the distinct names that codes stand for, and codes into those."""
-    used, small = np.unique(codes, return_inverse=True)
-    return names[used].tolist(), small.astype(np.int32)
+def _named(state: State, series: Int64) -> tuple[list[str], Int32, list[str], Int32]:
+    """Return the people of series and codes into them, the metrics and codes into those."""
+    users, user = np.unique(state.series_user[series], return_inverse=True)
+    metrics, metric = np.unique(state.series_metric[series], return_inverse=True)
+    return (
+        [state.user_ids[slot] for slot in users.tolist()],
+        user.astype(np.int32),
+        [_METRICS[code] for code in metrics.tolist()],
+        metric.astype(np.int32),
+    )
 
 
 def status_of(

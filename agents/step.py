@@ -7,6 +7,7 @@ A step is a function of the state and the records alone. What it wants sent is h
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import structlog
@@ -27,6 +28,7 @@ from tables.apply import Applied, Bounds, apply
 from tables.arrivals import Arrivals
 from tables.days import Calendar
 from tables.layout import EPOCH_2020_MS
+from tables.merge import Late
 from tables.state import State
 
 _log = structlog.get_logger(__name__)
@@ -132,17 +134,15 @@ class Step:
             If a promise would be broken by going on.
         """
         for reads in self._rounds(records):
-            late: dict[int, dict[str, object]] = {}
+            asked: list[Late] = []
             for applied in self._apply([self._piece(read) for read in reads]):
                 self.windows += window_records(applied, self.state, self.codec, now_ms=self.now_ms)
                 self.alerts += (
                     (int(self.state.partition[self.state.series_user[series]]), alert)
                     for series, alert in applied.alerts
                 )
-                for partition, fields in late_windows(applied, self.state).items():
-                    late[partition] = (
-                        _both(late[partition], fields) if partition in late else fields
-                    )
+                asked += applied.late
+            late = late_windows(asked, self.state)
             # The last record of a partition asks for its late windows: all samples come before.
             for read in reversed(reads):
                 asks = late.pop(read.record.origin.partition, None) if _stores(read) else None
@@ -267,7 +267,7 @@ class Step:
             devices[row] = state.device(int(slots[batch.upload_user[row]]), name)
         return slots[batch.upload_user], devices
 
-    def _store(self, read: _Read, asks: dict[str, object] | None) -> None:
+    def _store(self, read: _Read, asks: dict[str, Any] | None) -> None:
         if not _stores(read):
             return
         output = AcceptedBatch(
@@ -277,7 +277,7 @@ class Step:
             batch=read.record.value,
             set_aside=np.array(sorted(read.failed), np.int32),
             late_samples=int(read.late.sum()),
-            **(asks or nothing_late()),
+            **(asks or nothing_late(self.state)),
         )
         self.stored.append((read.record.origin.partition, accepted.encode(output, self.codec)))
 
@@ -289,9 +289,10 @@ class Step:
         done[list(read.failed)] = False
         if done.any():
             status = status_of(
-                batch, "processed", at_ms=self.now_ms, duplicate=read.duplicate, late=read.late
-            )
-            self._status(record.origin.partition, _only(status, done))
+                batch if done.all() else batch.select(done), "processed", at_ms=self.now_ms,
+                duplicate=read.duplicate[done], late=read.late[done],
+            )  # fmt: skip
+            self._status(record.origin.partition, status)
         for row, failure in read.failed.items():
             alone = np.zeros(n, bool)
             alone[row] = True
@@ -330,35 +331,3 @@ class Step:
 
 def _stores(read: _Read) -> bool:
     return len(read.batch) > len(read.failed)
-
-
-def _both(one: dict[str, object], other: dict[str, object]) -> dict[str, object]:
-    """Join the late windows of two parts of a partition's records."""
-    users: list[str] = [*one["users"], *other["users"]]  # type: ignore[misc]
-    metrics: list[str] = [*one["metrics"], *other["metrics"]]  # type: ignore[misc]
-    joined: dict[str, object] = {"users": users, "metrics": metrics}
-    shift = {"late_user": len(one["users"]), "late_metric": len(one["metrics"])}  # type: ignore[arg-type]
-    for name in ("late_user", "late_metric", "late_size", "late_start", "late_end"):
-        following = other[name] + shift.get(name, 0)  # type: ignore[operator]
-        joined[name] = np.concatenate((one[name], following))  # type: ignore[arg-type]
-    return joined
-
-
-def _only(status: StatusBatch, rows: NDArray[np.bool_]) -> StatusBatch:
-    if rows.all():
-        return status
-    return StatusBatch(
-        status.batch_id,
-        status.stage,
-        status.at_ms,
-        status.reason,
-        status.users,
-        status.upload_ids[rows],
-        status.upload_user[rows],
-        status.received_ms[rows],
-        status.accepted[rows],
-        status.rejected[rows],
-        status.repeated[rows],
-        status.duplicate[rows],
-        status.late[rows],
-    )

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from app.kafka.admin import admin
 from app.kafka.clients import consumer_config
+from app.kafka.lag import GROUPS
 from app.live.feed import Feed
 from app.live.hub import Hub
 from app.settings import Settings
@@ -18,17 +19,7 @@ from schemas import topics
 
 ROUND_SECONDS: Final = 2.0
 _TIMEOUT: Final = 4.0
-_CONSUMED: Final = {
-    topics.WORKER: (topics.UPLOADS,),
-    topics.SINK: (
-        topics.SAMPLES,
-        topics.WINDOWS,
-        topics.ALERTS,
-        topics.REJECTED,
-        topics.UPLOAD_STATUS,
-        topics.DEAD_LETTERS,
-    ),
-}
+_CONSUMED: Final = {group: GROUPS[group] for group in (topics.WORKER, topics.SINK)}
 _Offsets = dict[tuple[str, int], int]
 
 
