@@ -9,30 +9,19 @@ Indices: ``i`` counts the U series of the call, ``g`` their G minutes, ``h`` hou
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.columns import Float64, Int64
 from schemas.windows import DAY, HOUR, HOUR_MS, MINUTE, MINUTE_MS
-from tables.days import Calendar
+from tables.days import Calendar, days_of
+from tables.floors import followed
 from tables.groups import Bools, Groups, carry, joined, of_samples, write
-from tables.layout import (
-    DAY_BEFORE,
-    DAY_SLOT,
-    EMPTY_WINDOW,
-    HOUR_BEFORE,
-    HOUR_SLOT,
-    MINUTE_SLOT,
-    put,
-)
+from tables.layout import DAY_SLOT, EMPTY_WINDOW, SLOTS, put
 from tables.ranges import changes, starts_of
 from tables.rows import WindowRows
-
-_SLOTS: Final = {HOUR: (HOUR_SLOT, HOUR_BEFORE), DAY: (DAY_SLOT, DAY_BEFORE)}
-SLACK: Final = 4
-"""The floor follows the newest sample when it has fallen behind by 1/SLACK of the horizon."""
 
 
 @dataclass(slots=True)
@@ -125,16 +114,14 @@ def plan(
     floor_before = rows["floor"]
     last = minutes.of_series[1:] - 1
     newest = minutes.groups.last_ms[last]
-    wanted = (newest - horizon_ms) // MINUTE_MS * MINUTE_MS
-    behind = newest - floor_before > horizon_ms + horizon_ms // SLACK
+    floor, behind = followed(floor_before, newest, horizon_ms)
     too_many = kept + lengths > samples_max
     another_minute = minutes.start[last] > newest_before
     # Below a floor inside a minute that minute is not complete; it is left as soon as possible.
     cut = (floor_before % MINUTE_MS != 0) & another_minute
-    past_all = behind & (wanted > newest_before)
+    past_all = behind & (floor > newest_before)
     drop_all = too_many | cut | past_all
     partly = behind & ~drop_all
-    floor = np.where(behind, np.maximum(wanted, floor_before), floor_before)
     choose = too_many | cut
     fits = np.ones(len(rows), np.bool_)
     if choose.any():
@@ -156,12 +143,9 @@ def local_days(
     start = today["start"][minutes.series]
     end = today["end"][minutes.series]
     outside = np.flatnonzero((minutes.start < start) | (minutes.start >= end))
-    known: tuple[int, int, int] = (-1, 0, 0)
-    for g in outside.tolist():
-        i, time = int(minutes.series[g]), int(minutes.start[g])
-        if i != known[0] or not known[1] <= time < known[2]:
-            known = (i, *calendars[i].day(time))
-        start[g], end[g] = known[1], known[2]
+    start[outside], end[outside] = days_of(
+        calendars, minutes.series[outside], minutes.start[outside]
+    )
     return start, end
 
 
@@ -190,51 +174,26 @@ def extend(
         The windows that changed, by size; ``in_care`` tells those that are not exact.
     """
     hour = minutes.start // HOUR_MS * HOUR_MS
-    found = [
-        _minutes(rows, minutes, planned),
-        _longer(rows, HOUR, minutes, (hour, hour + HOUR_MS), planned),
-        _longer(rows, DAY, minutes, days, planned),
-    ]  # fmt: skip
+    bounds = {
+        MINUTE: (minutes.start, minutes.start + MINUTE_MS),
+        HOUR: (hour, hour + HOUR_MS),
+        DAY: days,
+    }
+    found = [_extend(rows, size, minutes, bounds[size], planned) for size in SLOTS]
     rows["floor"] = planned.floor
     rows["newest"] = minutes.groups.last_ms[minutes.of_series[1:] - 1]
     return found
 
 
-def _minutes(rows: NDArray[Any], minutes: Minutes, planned: Plan) -> WindowRows:
-    groups = minutes.groups
-    groups = groups.take(np.arange(len(groups)))  # the samples' own stay as they are
-    slot = rows["windows"][:, MINUTE_SLOT]
-    first, last = minutes.of_series[:-1], minutes.of_series[1:] - 1
-    same = np.flatnonzero(slot["start"] == minutes.start[first])
-    before = slot.take(same)
-    carry(groups, first[same], before)
-    care = np.zeros(len(groups), np.int64)
-    care[first[same]] = before["in_care"]
-    after = np.full(len(rows), EMPTY_WINDOW)
-    after["start"] = minutes.start[last]
-    after["end"] = after["start"] + MINUTE_MS
-    write(groups, last, after)
-    after["in_care"] = care[last]
-    # A minute that the floor cuts keeps what is known of its part below.
-    still = same[first[same] == last[same]]
-    all_below = planned.drop_all[still]
-    after["low"][still] = np.where(all_below, slot["min"][still], slot["low"][still])
-    after["high"][still] = np.where(all_below, slot["max"][still], slot["high"][still])
-    rows["windows"][:, MINUTE_SLOT] = after
-    return WindowRows(
-        MINUTE, minutes.series, minutes.start, minutes.start + MINUTE_MS, groups, care > 0
-    )
-
-
-def _longer(
+def _extend(
     rows: NDArray[Any],
     size: int,
     minutes: Minutes,
     bounds: tuple[Int64, Int64],
     planned: Plan,
 ) -> WindowRows:
-    """Add minutes to hours or days, which have ``bounds``."""
-    slot, slot_before = _SLOTS[size]
+    """Add the minutes to windows of one size, which have ``bounds``."""
+    slot, *slots_before = SLOTS[size]
     start, end = bounds
     drop_all = planned.drop_all
     dropped = minutes.start < planned.floor[minutes.series]
@@ -258,13 +217,14 @@ def _longer(
     high[place] = np.maximum(high[place], current["high"][same])
     care = np.zeros(len(series), np.int64)
     care[place] = current["in_care"][same]
-    before = np.where(is_same, rows["windows"][:, slot_before], current)
     windows = np.full(len(series), EMPTY_WINDOW)
     windows["start"], windows["end"] = start, end
     windows["low"], windows["high"], windows["in_care"] = low, high, care
     write(groups, np.arange(len(series)), windows)
-    several = (last > first).nonzero()[0]
-    put(before, several, windows.take(last[several] - 1))
+    for slot_before in slots_before:
+        before = np.where(is_same, rows["windows"][:, slot_before], current)
+        several = (last > first).nonzero()[0]
+        put(before, several, windows.take(last[several] - 1))
+        rows["windows"][:, slot_before] = before
     rows["windows"][:, slot] = windows.take(last)
-    rows["windows"][:, slot_before] = before
     return WindowRows(size, series, start, end, groups, care > 0)

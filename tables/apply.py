@@ -18,10 +18,12 @@ from schemas.columns import Float64, Int64
 from tables.alerts import Alert
 from tables.append import Minutes, Plan, extend, local_days, minutes_of, plan
 from tables.arrivals import Arrivals, Part, Samples, by_series, samples_of
-from tables.days import Calendar
+from tables.days import Calendar, days_of
+from tables.floors import fold
 from tables.groups import Bools
+from tables.identities import Identified, resolve
 from tables.layout import DAY_SLOT, devices_of, put, ranks_of, stamps
-from tables.merge import Identified, Late, Merge, fold_below, resolve
+from tables.merge import Late, Merge
 from tables.ranges import spans, starts_of
 from tables.rows import WindowRows
 from tables.state import State
@@ -188,9 +190,12 @@ class _Application:
         which = partly.nonzero()[0]
         slots = part.slots[which]
         times, values, _ = pool.read(slots)
-        rows = part.rows.take(which)
-        counts = fold_below(rows, planned.floor[which], pool.kept(slots), times, values)
+        lengths = pool.kept(slots)
+        owner = np.repeat(np.arange(len(slots)), lengths)
+        rows, floor = part.rows.take(which), planned.floor[which]
+        fold(rows["windows"], owner, times, values, floor)
         put(part.rows, which, rows)
+        counts = np.bincount(owner[times < floor[owner]], minlength=len(slots))
         self._done.writes.append(lambda: pool.drop(slots, counts))
 
     def _keep(
@@ -254,10 +259,10 @@ class _Application:
             put(state.series, part.slots, part.rows)
 
         done.writes.append(write)
-        self._show_merged(part, merge, coming, samples.length, newest)
+        self._show_merged(part, coming, samples.length, newest)
 
     def _show_merged(
-        self, part: Part, merge: Merge, coming: Identified, segment_length: Int64, newest: Int64
+        self, part: Part, coming: Identified, segment_length: Int64, newest: Int64
     ) -> None:
         """Show the detectors the samples that were newer than all before them when applied."""
         last = coming.time[np.cumsum(segment_length) - 1]
@@ -282,7 +287,9 @@ class _Application:
         minutes = minutes_of(
             np.arange(len(lengths) + 1), lengths, np.zeros_like(lengths), chosen.time, chosen.value
         )
-        day_start, _ = merge.days(some.nonzero()[0][minutes.series], minutes.start)
+        calendars = self._calendars(part)
+        whose = some.nonzero()[0][minutes.series]
+        day_start, _ = days_of(calendars, whose, minutes.start)
         self._shown.append(
             Shown(
                 part.slots[some], minutes, day_start, lengths, chosen.time, chosen.value,

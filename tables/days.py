@@ -94,3 +94,22 @@ class Calendar:
             found.append(self.day(int(times[at])))
             at = int(np.searchsorted(times, found[-1][1], "left"))
         return found
+
+
+def days_of(calendars: Sequence[Calendar], series: Int64, times: Int64) -> tuple[Int64, Int64]:
+    """Return the bounds of the local days of instants: two columns of shape (n,).
+
+    Parameters
+    ----------
+    calendars : sequence of Calendar
+        The days of each series' person.
+    series, times : (n,) int64
+        Index of the series, and the instant; ordered by both, so that a day is looked up once.
+    """
+    start, end = np.empty_like(times), np.empty_like(times)
+    known = (-1, 0, 0)
+    for at, (i, time) in enumerate(zip(series.tolist(), times.tolist(), strict=True)):
+        if i != known[0] or not known[1] <= time < known[2]:
+            known = (i, *calendars[i].day(time))
+        start[at], end[at] = known[1], known[2]
+    return start, end

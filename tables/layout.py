@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.windows import DAY, HOUR, MINUTE
+
 NEVER: Final = -(1 << 61)
 """An instant before all others: the newest sample, or the floor, of a series without any."""
 EPOCH_2020_MS: Final = 1_577_836_800_000
@@ -46,6 +48,12 @@ HOUR_SLOT: Final = 1
 HOUR_BEFORE: Final = 2
 DAY_SLOT: Final = 3
 DAY_BEFORE: Final = 4
+SLOTS: Final = {
+    MINUTE: (MINUTE_SLOT,),
+    HOUR: (HOUR_SLOT, HOUR_BEFORE),
+    DAY: (DAY_SLOT, DAY_BEFORE),
+}
+"""By size the slots of a series' latest windows, the newest first."""
 
 SERIES: Final = np.dtype([("newest", "<i8"), ("floor", "<i8"), ("windows", WINDOW, (5,))])
 """What is kept of a series beside its recent samples.

@@ -11,86 +11,20 @@ and device, ``g`` windows of one size.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.columns import Float64, Int64
-from schemas.windows import DAY, HOUR, HOUR_MS, MINUTE, MINUTE_MS
-from tables.append import SLACK
-from tables.days import Calendar
+from schemas.windows import DAY, HOUR_MS, MINUTE, MINUTE_MS
+from tables.days import Calendar, days_of
+from tables.floors import fold, followed
 from tables.groups import Bools, Groups, of_samples, write
-from tables.layout import (
-    DAY_BEFORE,
-    DAY_SLOT,
-    EMPTY_WINDOW,
-    HOUR_BEFORE,
-    HOUR_SLOT,
-    MINUTE_SLOT,
-    NEVER,
-)
+from tables.identities import Distinct, Identified
+from tables.layout import EMPTY_WINDOW, NEVER, SLOTS
 from tables.ranges import changes, counted
 from tables.rows import WindowRows
-
-_SLOTS: Final = (
-    (MINUTE, (MINUTE_SLOT,)),
-    (HOUR, (HOUR_SLOT, HOUR_BEFORE)),
-    (DAY, (DAY_SLOT, DAY_BEFORE)),
-)
-"""By size the slots of a series' latest windows, the newest first."""
-
-
-@dataclass(slots=True)
-class Identified:
-    """Samples of several series, as columns of one length.
-
-    ``series``: index of the series; ``time``; ``device``: its code; ``rank``: ms since 2020 of the
-    receipt; ``value``; ``order``: when it was applied, -1 for those that are kept already.
-    """
-
-    series: Int64
-    time: Int64
-    device: Int64
-    rank: Int64
-    value: Float64
-    order: Int64
-
-    def take(self, which: NDArray[Any]) -> "Identified":
-        """Return some of the samples, by index or mask."""
-        return Identified(*(getattr(self, name)[which] for name in Identified.__slots__))
-
-    def followed_by(self, other: "Identified") -> "Identified":
-        """Return these samples and others behind them."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in Identified.__slots__)
-        return Identified(*(np.concatenate(pair) for pair in pairs))
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.series)
-
-
-@dataclass(slots=True)
-class Distinct:
-    """Distinct samples after an arrival, ordered by series, instant and device.
-
-    ``known``: kept before; ``old_value`` and ``old_rank`` are what was kept then. ``touched``: new,
-    or with another value or rank than before.
-    """
-
-    series: Int64
-    time: Int64
-    device: Int64
-    rank: Int64
-    value: Float64
-    known: Bools
-    old_value: Float64
-    old_rank: Int64
-    touched: Bools
-
-    def take(self, which: NDArray[Any]) -> "Distinct":
-        """Return some of the samples, by index or mask."""
-        return Distinct(*(getattr(self, name)[which] for name in Distinct.__slots__))
 
 
 @dataclass(slots=True)
@@ -103,51 +37,27 @@ class Late:
     end: Int64
 
 
-def resolve(samples: Identified) -> tuple[Distinct, Bools]:
-    """Let the highest rank win among the samples of each identity.
-
-    Returns
-    -------
-    Distinct
-        One sample an identity.
-    (n,) bool
-        Of the samples given: whether it was known already and told nothing new.
-    """
-    if not len(samples):
-        nothing = np.zeros(0, np.bool_)
-        return Distinct(
-            samples.series, samples.time, samples.device, samples.rank, samples.value,
-            nothing, samples.value, samples.rank, nothing,
-        ), nothing  # fmt: skip
-    order = np.lexsort((samples.order, samples.device, samples.time, samples.series))
-    s = samples.take(order)
-    begins = changes(s.series, s.time, s.device)
-    first = begins.nonzero()[0]
-    group = begins.cumsum() - 1
-    value, rank = s.value[first], s.rank[first]
-    known = s.order[first] < 0
-    touched = ~known
-    duplicate = np.zeros(len(s), np.bool_)
-    lengths = np.diff(np.append(first, len(s)))
-    within = counted(lengths)
-    for turn in range(1, int(lengths.max(initial=0))):
-        e = (within == turn).nonzero()[0]
-        g = group[e]
-        newer = (s.rank[e] > rank[g]) | ((s.rank[e] == rank[g]) & (s.value[e] > value[g]))
-        duplicate[e] = ~(newer & (s.value[e] != value[g]))
-        e, g = e[newer], g[newer]
-        value[g], rank[g], touched[g] = s.value[e], s.rank[e], True
-    told_nothing = np.empty(len(s), np.bool_)
-    told_nothing[order] = duplicate
-    distinct = Distinct(
-        s.series[first], s.time[first], s.device[first], rank, value,
-        known, np.where(known, s.value[first], 0.0), np.where(known, s.rank[first], 0), touched,
-    )  # fmt: skip
-    return distinct, told_nothing
-
-
 class Merge:
-    """One arrival at series whose samples may be known; see :func:`merge`."""
+    """One arrival at series whose samples may be known.
+
+    First what is late is set aside, then the windows are extended to what is above the floor.
+
+    Parameters
+    ----------
+    rows : (Q,) SERIES
+        The series; changed in place.
+    calendars : sequence of Calendar
+        The days of each series' person.
+    horizon_ms, samples_max : int
+        The bounds on what is kept.
+
+    Attributes
+    ----------
+    changed : list of WindowRows
+        Windows that changed, by size.
+    late : list of Late
+        Windows of late samples.
+    """
 
     def __init__(
         self, rows: NDArray[Any], calendars: Sequence[Calendar], horizon_ms: int, samples_max: int
@@ -159,21 +69,11 @@ class Merge:
         self.changed: list[WindowRows] = []
         self.late: list[Late] = []
 
-    def days(self, series: Int64, times: Int64) -> tuple[Int64, Int64]:
-        """Return the bounds of the local days of instants, ordered by series and time."""
-        start, end = np.empty_like(times), np.empty_like(times)
-        known = (-1, 0, 0)
-        for at, (i, time) in enumerate(zip(series.tolist(), times.tolist(), strict=True)):
-            if i != known[0] or not known[1] <= time < known[2]:
-                known = (i, *self._calendars[i].day(time))
-            start[at], end[at] = known[1], known[2]
-        return start, end
-
     def _bounds(self, size: int, series: Int64, times: Int64) -> tuple[Int64, Int64]:
         if size == DAY:
             minute = times // MINUTE_MS * MINUTE_MS  # days begin at whole minutes
             begins = changes(series, minute)
-            start, end = self.days(series[begins], minute[begins])
+            start, end = days_of(self._calendars, series[begins], minute[begins])
             which = begins.cumsum() - 1
             return start[which], end[which]
         width = MINUTE_MS if size == MINUTE else HOUR_MS
@@ -194,7 +94,7 @@ class Merge:
         """Ask for the windows of late samples, and note which open windows they lie in."""
         order = np.lexsort((times, series))
         series, times = series[order], times[order]
-        for size, slots in _SLOTS:
+        for size, slots in SLOTS.items():
             start, end = self._bounds(size, series, times)
             one = changes(series, start).nonzero()[0]
             q, start, end = series[one], start[one], end[one]
@@ -228,15 +128,15 @@ class Merge:
         by_value = live
         if len(live.time) > 1 and not changes(live.series, live.time).all():
             by_value = live.take(np.lexsort((live.value, live.time, live.series)))
-        chosen = [self._windows(size, slots, by_value) for size, slots in _SLOTS]
+        chosen = [self._windows(size, slots, by_value) for size, slots in SLOTS.items()]
         newest = np.full(len(self.rows), NEVER)
         np.maximum.at(newest, live.series, live.time)
         newest = np.maximum(newest, self.rows["newest"])
         floor = self._floors(live, newest)
         for _, evicted_end in chosen[1:]:
             floor = np.maximum(floor, evicted_end)
-        for (_, slots), (windows, _) in zip(_SLOTS, chosen, strict=True):
-            self._fold(windows, by_value, floor)
+        for slots, (windows, _) in zip(SLOTS.values(), chosen, strict=True):
+            fold(windows, by_value.series, by_value.time, by_value.value, floor)
             for place, slot in enumerate(slots):
                 self.rows["windows"][:, slot] = windows[:, place]
         self.rows["newest"] = newest
@@ -320,10 +220,7 @@ class Merge:
 
     def _floors(self, live: Distinct, newest: Int64) -> Int64:
         """Choose the floors; one inside a minute only where a minute alone has too many."""
-        floor = self.rows["floor"]
-        wanted = (newest - self._horizon_ms) // MINUTE_MS * MINUTE_MS
-        behind = newest - floor > self._horizon_ms + self._horizon_ms // SLACK
-        floor = np.where(behind, np.maximum(wanted, floor), floor)
+        floor, _ = followed(self.rows["floor"], newest, self._horizon_ms)
         counts = np.bincount(live.series, minlength=len(self.rows))
         ends = np.cumsum(counts)
         many = (counts > self._samples_max).nonzero()[0]
@@ -338,50 +235,3 @@ class Merge:
         cut = (floor % MINUTE_MS != 0) & (floor > NEVER)
         following = -(-floor // MINUTE_MS) * MINUTE_MS
         return np.where(cut & (following <= newest), following, floor)
-
-    @staticmethod
-    def _fold(windows: NDArray[Any], live: Distinct, floor: Int64) -> None:
-        """Keep least and greatest of the samples that fall below the floor."""
-        below = live.time < floor[live.series]
-        q, time, value = live.series[below], live.time[below], live.value[below]
-        if not len(q):
-            return
-        for place in range(windows.shape[1]):
-            inside = (time >= windows["start"][q, place]) & (time < windows["end"][q, place])
-            np.minimum.at(windows["low"][:, place], q[inside], value[inside])
-            np.maximum.at(windows["high"][:, place], q[inside], value[inside])
-
-
-def fold_below(
-    rows: NDArray[Any], floor: Int64, lengths: Int64, times: Int64, values: Float64
-) -> Int64:
-    """Prepare series for a higher floor: keep least and greatest of what falls below it.
-
-    Parameters
-    ----------
-    rows : (n,) SERIES
-        The series; changed in place.
-    floor : (n,) int64
-        The floors to come, whole minutes.
-    lengths : (n,) int64
-        How many samples each keeps, at least one.
-    times, values : (m,)
-        The kept samples.
-
-    Returns
-    -------
-    (n,) int64
-        How many samples of each are below.
-    """
-    owner = np.repeat(np.arange(len(rows)), lengths)
-    at = np.cumsum(lengths) - lengths
-    below = times < floor[owner]
-    for slot in (HOUR_SLOT, HOUR_BEFORE, DAY_SLOT, DAY_BEFORE):
-        window = rows["windows"][:, slot]
-        inside = below & (times >= window["start"][owner]) & (times < window["end"][owner])
-        least = np.minimum.reduceat(np.where(inside, values, np.inf), at)
-        greatest = np.maximum.reduceat(np.where(inside, values, -np.inf), at)
-        window["low"] = np.minimum(window["low"], least)
-        window["high"] = np.maximum(window["high"], greatest)
-    dropped: Int64 = np.add.reduceat(below.astype(np.int64), at)
-    return dropped

@@ -16,6 +16,7 @@ from tables.days import Calendar
 from tables.detection import ROW, Active
 from tables.layout import DEVICES_MAX, EMPTY_SERIES, SERIES, devices_of, ranks_of, stamps
 from tables.pool import BYTES_MAX, SamplePool
+from tables.ranges import changes, counted
 from tables.recut import recut
 
 UPLOADS_KEPT: Final = 32
@@ -201,8 +202,7 @@ class State:
             ranks = ranks.copy()
             ranks[again] = np.minimum(ranks[again], known)
         order = np.lexsort((keys, users))
-        begins = np.ones(len(users), np.bool_)
-        begins[1:] = (users[order][1:] != users[order][:-1]) | (keys[order][1:] != keys[order][:-1])
+        begins = changes(users[order], keys[order])
         if begins.all():
             return ranks
         least = np.minimum.reduceat(ranks[order], begins.nonzero()[0])
@@ -221,11 +221,9 @@ class State:
         if not len(order):
             return
         whose = users[order]
-        begins = np.flatnonzero(np.append(True, whose[1:] != whose[:-1]))
+        begins = changes(whose).nonzero()[0]
         lengths = np.diff(np.append(begins, len(whose)))
-        place = (
-            self._upload_next[whose] + np.arange(len(whose)) - np.repeat(begins, lengths)
-        ) % UPLOADS_KEPT
+        place = (self._upload_next[whose] + counted(lengths)) % UPLOADS_KEPT
         self._uploads[whose, place] = keys[order]
         self._upload_ranks[whose, place] = ranks[order]
         self._upload_next[whose[begins]] += lengths

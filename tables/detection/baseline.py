@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from schemas.columns import Float64, Int64
 from schemas.windows import MINUTE_MS
 from tables.detection.parameters import Parameters
-from tables.detection.rows import PARTS, VERSION, Rows, put, take
+from tables.detection.rows import PARTS, VERSION, Rows
+from tables.layout import put
 
 BAND_SPREADS: Final = 4.0
 """Robust z-scores are usually cut at 3.5 (Iglewicz & Hoaglin 1993); minutes of one hour are not
@@ -91,7 +92,7 @@ def begin(rows: Rows, unseen: Int64, known: Parameters) -> None:
     known
         Parameters of those k.
     """
-    prepared = take(rows, unseen)
+    prepared = rows.take(unseen)
     prepared["version"] = VERSION
     prepared["last_ms"] = prepared["minute"] = NEVER
     prepared["low"], prepared["high"] = -np.inf, np.inf
@@ -161,7 +162,7 @@ def _learn(rows: Rows, known: Parameters) -> None:
         _take_in(rows, known.floor, known.warm_up)
     elif open_.any():
         which = open_.nonzero()[0]
-        part = take(rows, which)
+        part = rows.take(which)
         _take_in(part, known.floor[which], known.warm_up[which])
         put(rows, which, part)
 

@@ -24,9 +24,10 @@ from tables.detection.baseline import begin, sums, turn
 from tables.detection.crossings import find_crossings
 from tables.detection.fresh import Fresh
 from tables.detection.parameters import Watched, parameters, watched_metrics
-from tables.detection.rows import Rows, put, take
+from tables.detection.rows import Rows
 from tables.detection.stretch import Stretch
 from tables.detection.unusual import Quiet, Usual, find_unusual
+from tables.layout import put
 
 
 def watched() -> NDArray[np.bool_]:
@@ -91,7 +92,7 @@ def observe(rows: Rows, active: dict[int, Active], fresh: Fresh) -> list[tuple[i
     for turned, at in _rounds(rows, series, start, heads):
         which = series[at]
         whole = len(at) == len(rows)
-        part = rows if whole else take(rows, which)
+        part = rows if whole else rows.take(which)
         if turned:
             turn(
                 part,

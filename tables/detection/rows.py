@@ -5,8 +5,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import Int64
-
 VERSION: Final = 1
 
 PARTS: Final = 12
@@ -41,16 +39,3 @@ ROW: Final[np.dtype[np.void]] = np.dtype(
 
 Rows = NDArray[Any]
 """Array of shape (n,) and dtype ROW."""
-
-_WHOLE: Final = np.dtype((np.void, ROW.itemsize))
-"""A row as plain bytes: copied as such, which is ten times faster than field by field."""
-
-
-def take(rows: Rows, which: Int64) -> Rows:
-    """Return a copy of some rows."""
-    return rows.view(_WHOLE)[which].view(ROW)
-
-
-def put(rows: Rows, which: Int64, replacing: Rows) -> None:
-    """Replace some rows, each at most once."""
-    rows.view(_WHOLE)[which] = replacing.view(_WHOLE)
